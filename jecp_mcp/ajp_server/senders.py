@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from typing import Final, Protocol
 
 from anyio import to_thread
 
+from jecp_mcp.agent_declarations import AnotherDeclared, PublishedDeclarations
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.work import StandingUnknown, Trust
 from jecp_mcp.clock import Clock
@@ -15,18 +15,15 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp import declaration as declarations
 from jecp_mcp.wire.ajp.declaration import Declaration
 from jecp_mcp.wire.ajp.offer import JobOffer, SenderType
 from jecp_mcp.wire.ajp.report import LEGACY_SIGNATURE
 from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, coverage
 
-_FETCH_SECONDS: Final = 8.0
 _AT_ONCE: Final = 8
 """How many declarations are fetched at the same time: who is asked for more is asked to come again."""
-_KEPT_SECONDS: Final = 300.0
-_MOST_KEPT: Final = 256
 _AGAIN_SECONDS: Final = 5
 
 _log = logging.getLogger(__name__)
@@ -56,9 +53,9 @@ class Senders:
             clock: says how old a declaration is.
             loopback: whether all of them are on this machine, as in the sandbox.
         """
-        self._trust, self._pins, self._gate, self._clock, self._loopback = trust, pins, gate, clock, loopback
+        self._trust, self._pins, self._loopback = trust, pins, loopback
+        self._published = PublishedDeclarations(gate, clock)
         self._secret = secret
-        self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
         self._fetching = 0
 
     async def check(self, offer: JobOffer, body: JSONObject, *, large: bool) -> None:
@@ -107,46 +104,29 @@ class Senders:
                 f"from.declaration_url is not where the declaration of {sender} stands",
                 code="DECLARATION_LOCATION_MISMATCH",
             )
-        until, kept = self._kept.get((sender, url), (0.0, None))
-        if kept is not None and self._clock.monotonic() < until:
-            return kept
-        found = await self._fetch(sender, url)
-        self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
-        self._kept.move_to_end((sender, url))
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
-        return found
+        place = read_place(url)
+        return self._published.known(sender, place) or await self._fetch(sender, place)
 
-    async def _fetch(self, sender: str, url: str) -> Declaration:
+    async def _fetch(self, sender: str, place: Place) -> Declaration:
         if self._fetching >= _AT_ONCE:
             raise Refused(429, "too many new senders at once; send the same offer again", retry_after=_AGAIN_SECONDS)
         self._fetching += 1
         try:
-            answer = await self._gate.exchange(
-                "GET", read_place(url), timeout=_FETCH_SECONDS, max_bytes=declarations.MAX_BYTES
-            )
+            return await self._published.fetch(sender, place)
         except ExchangeFailed as exc:
             raise Refused(
                 403, "the sender's declaration cannot be fetched", code="DECLARATION_UNREACHABLE", reason=exc.reason
             ) from exc
-        finally:
-            self._fetching -= 1
-        if answer.status != 200:  # noqa: PLR2004  # a redirect is no declaration either
+        except AnotherDeclared as exc:
             raise Refused(
-                403,
-                "the sender's declaration cannot be fetched",
-                code="DECLARATION_UNREACHABLE",
-                reason=f"HTTP {answer.status}",
-            )
-        try:
-            found = declarations.read_declaration(answer.body)
+                403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH"
+            ) from exc
         except WireError as exc:
             raise Refused(
                 403, "the sender's declaration is not to be trusted", code="DECLARATION_INVALID", reason=str(exc)
             ) from exc
-        if found.id != sender:
-            raise Refused(403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH")
-        return found
+        finally:
+            self._fetching -= 1
 
     def _require_known_key(self, found: Declaration) -> None:
         known = self._trust.known_keys.get(found.id) or self._pins.pin(found.id, found.key.fingerprint)

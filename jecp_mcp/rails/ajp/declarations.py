@@ -6,8 +6,8 @@ What was seen first is pinned: the key and the endpoint. Another of either is an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
+from jecp_mcp.agent_declarations import AnotherDeclared, PublishedDeclarations
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -17,12 +17,7 @@ from jecp_mcp.rails.codes import AGENT_NOT_TRUSTED, AGENT_UNREACHABLE
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.settings.merchants import Place, read_place
-from jecp_mcp.wire.ajp.declaration import MAX_BYTES, Coverage, Declaration, read_declaration, standard_place
-
-_FRESH_SECONDS: Final = 300.0
-"""How long a declaration is gone by."""
-_SECONDS: Final = 8.0
-_OK: Final = 200
+from jecp_mcp.wire.ajp.declaration import Coverage, Declaration, standard_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +53,9 @@ class Declarations:
         Args:
             loopback: whether agents are on this machine, and nowhere else.
         """
-        self._gate = gate
+        self._published = PublishedDeclarations(gate, clock)
         self._pins = pins
-        self._clock = clock
         self._loopback = loopback
-        self._known: dict[str, tuple[float, Declaration]] = {}
 
     async def identify(self, agent: AgentSettings) -> Identity | Refusal:
         """Who an agent is; or why it is not hired."""
@@ -98,23 +91,18 @@ class Declarations:
 
     async def _declaration(self, agent: AgentSettings) -> Declaration:
         """Raises `WireError` and `ExchangeFailed`."""
-        until, known = self._known.get(agent.id, (0.0, None))
-        if known is not None and self._clock.monotonic() < until:
-            return known
         place = standard_place(agent.id, loopback=self._loopback)
         if place is None:
             raise WireError("its id does not say where its declaration stands")
-        heard = await self._gate.exchange("GET", place, timeout=_SECONDS, max_bytes=MAX_BYTES)
-        if heard.status != _OK:
-            raise ExchangeFailed(sent=True, phase="answer", reason=f"{place.url} answered with status {heard.status}")
+        known = self._published.known(agent.id, place)
+        if known is not None:
+            return known
         try:
-            found = read_declaration(heard.body)
+            return await self._published.fetch(agent.id, place)
+        except AnotherDeclared:
+            raise
         except WireError as exc:
             raise WireError(f"its declaration at {place.url} proves nothing: {exc}") from exc
-        if found.id != agent.id:
-            raise WireError(f"the declaration at {place.url} is of {found.id!a}")
-        self._known[agent.id] = self._clock.monotonic() + _FRESH_SECONDS, found
-        return found
 
 
 def _pin(declaration: Declaration, endpoint: Place) -> str:
