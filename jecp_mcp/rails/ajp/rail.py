@@ -36,7 +36,7 @@ from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
 from jecp_mcp.wire.ajp.canonical import LARGE, canonical
 from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
 from jecp_mcp.wire.ajp.report import JobReport, JobStatus, read_refusal
-from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal
+from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal_canonical
 
 NAME: Final = "ajp"
 MOST_PER_CALL: Final = MicroUSDC(10_000_000_000)
@@ -54,6 +54,8 @@ _LONGEST_STEP: Final = 5.0
 _LEAST_WAIT_MS: Final = 5_000
 _LONGEST_WAIT_MS: Final = 60_000
 _OK: Final = range(200, 300)
+_UNSIGNED: Final = b',"signature":"sha256:' + b"0" * 64 + b'"}'
+"""What stands where a signature will."""
 _NOT_FOUND: Final = 404
 _NO_SUCH_ROUTE: Final = frozenset({404, 405})
 
@@ -122,7 +124,7 @@ class AjpRail:
             found.payee,
             self._keys.account(agent),
             terms=terms,
-            payload=canonical(payload),
+            payload=jsontext.dumps(payload),
             because=found.because or (None if self._roster.is_listed(agent) else _unlisted(agent)),
         )
 
@@ -160,7 +162,7 @@ class AjpRail:
         )
         # Whether it could be read, without signing it.
         message = canonical(job.message())
-        read_offer(canonical({**job.message(), "signature": "sha256:" + "0" * 64}))
+        read_offer(message[:-1] + _UNSIGNED)
         payload = Payload(
             agent=agent.name,
             agent_id=agent.id,
@@ -192,7 +194,7 @@ class AjpRail:
             agent = self._roster.stored(stored.agent, stored.agent_id)
             if self._keys.account(agent) != call.request.account:
                 return outcome.never_sent("", account_changed())
-            raw = seal(stored.message, self._keys.signer(agent))
+            raw = seal_canonical(stored.offer.encode(), self._keys.signer(agent))
         except WireError as exc:
             return outcome.never_sent("", outcome.unwritable(exc))
         if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
