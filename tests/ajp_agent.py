@@ -15,8 +15,10 @@ from typing import Any
 from jecp_mcp import jsontext
 from jecp_mcp.wire.ajp.canonical import canonical, legacy_form
 from jecp_mcp.wire.ajp.declaration import WELL_KNOWN, sign_declaration
+from jecp_mcp.wire.ajp.notice import NOTICES
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import SIX_MEMBERS, Coverage, PrivateKey, Verifier, coverage, new_private_key
+from jecp_mcp.wire.ajp.standing import profile_path
 from tests.served import served
 
 AT = "2027-01-15T08:00:09.000Z"
@@ -39,6 +41,8 @@ class Agent:
         faults: by ``offer``, ``GET`` or ``ack``, what becomes of the next requests at the socket: ``lost`` (it never
             arrives), ``unheard`` (its answer is lost), ``silent`` (no answer ever comes), ``twice`` (it arrives again).
         reported: what its latest report of each job said it cost, micro-USDC, where that is an amount.
+        notices: what it publishes of itself beside its declaration.
+        profile: status and body of what an index at its origin says of it.
         connections: how many were made to it.
         on_ack: called with the job that was acknowledged.
     """
@@ -67,6 +71,8 @@ class Agent:
     knows: bool = False
     faults: dict[str, list[str]] = field(default_factory=dict)
     reported: dict[str, int] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    profile: tuple[int, dict[str, Any]] = (404, {})
     connections: int = 0
     on_ack: Callable[[str], None] = lambda _: None
 
@@ -82,8 +88,13 @@ class Agent:
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """What it answers."""
-        if path == f"{self.name}{WELL_KNOWN}":
-            return 200, self.declaration()
+        published: dict[str, Callable[[], tuple[int, Any]]] = {
+            f"{self.name}{WELL_KNOWN}": lambda: (200, self.declaration()),
+            NOTICES: lambda: (200, self.notices),
+            profile_path(self.id): lambda: self.profile,
+        }
+        if path in published:
+            return published[path]()
         base = f"{self.name}/agent{self.mount}"
         if path == base and method == "POST":
             return self._offered(body)

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from jecp_mcp.settings.fields import Amount, Section, Whole, Words
+from jecp_mcp.settings.merchants import read_place
 
 _DOMAIN: Final = "provenance:domain:"
 AGENT_ID: Final = r"^provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}$"
@@ -40,6 +41,12 @@ def _fingerprint(text: str) -> str:
 def _variable(text: str) -> str:
     if _VARIABLE.fullmatch(text) is None:
         raise ValueError("is the name of an environment variable, and never the secret itself")
+    return text
+
+
+def _address(text: str) -> str:
+    if "?" in read_place(text).url:
+        raise ValueError("an index is named by its address, without a query")
     return text
 
 
@@ -99,6 +106,8 @@ class AjpSettings(Section):
         identity: the id of whoever hires, under which their declaration stands.
         declaration_url: where that stands, if not at the standard place of the id.
         sender_type: how a job's sender names itself where it signs with its key.
+        index_url: an index of agents that is asked how each stands before it is hired; None to ask none.
+        on_standing_unavailable: what then follows where it does not say.
         grace_seconds: how long a job is waited for beyond what it may take.
         max_result_bytes: the longest result read.
     """
@@ -108,6 +117,8 @@ class AjpSettings(Section):
     identity: AgentId | None = None
     declaration_url: str | None = Field(default=None, max_length=2_048)
     sender_type: Literal["agent", "orchestrator"] = "agent"
+    index_url: Annotated[str, AfterValidator(_address)] | None = None
+    on_standing_unavailable: Literal["deny", "allow"] = "deny"
     grace_seconds: Whole = Field(default=60, ge=1, le=86_400)
     max_result_bytes: Whole = Field(default=1_048_576, ge=1_024, le=10_485_760)
 

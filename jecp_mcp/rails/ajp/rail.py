@@ -30,6 +30,7 @@ from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
 from jecp_mcp.rails.ajp.roster import Roster
+from jecp_mcp.rails.ajp.standing import Standing
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
 from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
@@ -83,6 +84,7 @@ class AjpRail:
         self._client = AgentClient(gate, settings.max_result_bytes)
         self._settings = settings
         self._roster = Roster(settings)
+        self._standing = Standing(gate, settings)
         self._declarations = declarations
         self._keys = keys
         self._clock = clock
@@ -110,6 +112,9 @@ class AjpRail:
         found = await self._declarations.identify(agent)
         if isinstance(found, Refusal):
             return found
+        against = await self._standing.refusal(agent)
+        if against is not None:
+            return against
         key = found.declaration.key
         terms = f"for at most {bounds.seconds} s, at {found.endpoint.url}, by the key {key.fingerprint[:16]}"
         payload = {

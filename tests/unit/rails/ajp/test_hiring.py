@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import get_ident
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -38,6 +39,7 @@ from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place
+from jecp_mcp.wire.ajp.notice import sign_notice
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import Coverage, PrivateKey, SharedSecret, coverage, new_private_key
 from tests.ajp_agent import Agent
@@ -74,7 +76,7 @@ class Wire:
         before_sending: Callable[[], Awaitable[None]] | None = None,
     ) -> HttpAnswer:
         step = "ack" if place.path.endswith("/ack") else "offer" if method == "POST" else "GET"
-        step = "declaration" if "well-known" in place.path else step
+        step = "declaration" if "well-known" in place.path else "index" if "/api/agent/" in place.path else step
         fault = self.faults.pop(step, None)
         if fault is not None and step in self.later:
             self.faults[step] = self.later.pop(step)
@@ -157,10 +159,12 @@ async def house(
     mandate: MandateSettings = MANDATE,
     keys: Keyring | None = None,
     unlisted: bool = False,
+    index: Mapping[str, str] = MappingProxyType({}),
     **changes: Any,
 ) -> AsyncIterator[House]:
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     wire, settings = Wire(agent), settings_of(agent, **changes)
+    settings = settings.model_copy(update=dict(index))
     if unlisted:
         settings = settings.model_copy(update={"agents": (), "allow_unlisted": True})
 
@@ -639,6 +643,66 @@ async def test_an_agent_with_another_key_or_endpoint_is_a_new_payee_that_a_perso
         assert len(other.runs) == (1 if change == "key" else 0)
         assert (await one.hire(yes, input={"text": "a b c"})).charge is Charge.YES
         assert (await one.hire(input={"text": "a b c d"})).charge is Charge.YES, "who was agreed to is known"
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ({}, None),
+        ({"status": "revoked"}, "it is not active there"),
+        ({"incident_count": 2}, "it has open incidents there: 2"),
+        ({"provenance_id": "provenance:domain:other.example"}, "does not say how it stands (the profile is of another"),
+        ({"incident_count": "none"}, "does not say how it stands"),
+        (404, "it is not known there"),
+        (500, "does not say how it stands (it answered with status 500)"),
+        ("lost", "does not say how it stands (reset)"),
+        ("far", "does not say how it stands (an address has at most"),
+    ],
+)
+async def test_an_agent_against_which_the_index_speaks_or_of_which_it_says_nothing_is_not_hired(
+    tmp_path: Path, agent: Agent, clock: StillClock, profile: Any, said: str | None
+) -> None:
+    standing = {"provenance_id": agent.id, "status": "active", "incident_count": 0}
+    agent.profile = (
+        (profile, {}) if isinstance(profile, int) else (200, standing | (profile if isinstance(profile, dict) else {}))
+    )
+    index = {"index_url": agent.origin + ("/" + "x" * 2_020 if profile == "far" else "")}
+    async with house(tmp_path, agent, clock, index=index) as one:
+        if profile == "lost":
+            one.wire.faults["index"] = "lost"
+        end = await one.hire()
+    assert (end.charge, len(agent.offers)) == ((Charge.YES, 1) if said is None else (Charge.NO, 0))
+    if said is not None:
+        assert end.refusal is not None
+        assert (end.refusal.code, said in end.refusal.message) == ("AGENT_NOT_TRUSTED", True)
+    unsure = said is not None and "does not say" in said
+    async with house(tmp_path, agent, clock, index={**index, "on_standing_unavailable": "allow"}) as one:
+        if profile == "lost":
+            one.wire.faults["index"] = "lost"
+        end = await one.hire(input={"text": "again"})
+    assert end.charge is (Charge.YES if said is None or unsure else Charge.NO)
+
+
+@pytest.mark.parametrize("by", ["old", "new", "old of another agent", "old for another key", "nobody"])
+async def test_a_person_is_told_whether_the_key_that_an_agent_had_before_vouches_for_the_one_it_has(
+    tmp_path: Path, agent: Agent, clock: StillClock, by: str
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
+    other = replace(agent, key=PrivateKey(new_private_key()))
+    notice = {
+        "notice": "0.1", "id": "n-1", "event": "key-rotation", "issued_at": "2027-01-15T08:00:00Z",
+        "provenance_id": agent.id if by != "old of another agent" else "provenance:domain:other.example",
+        "key_fingerprint": agent.key.public.fingerprint,
+        "claims": {"new_public_key": (agent if by == "old for another key" else other).key.public.text, "reason": "lost"},
+    }  # fmt: skip
+    if by != "nobody":
+        other.notices = [{"event": "release"}, sign_notice(notice, other.key if by == "new" else agent.key)]
+    person = Person(Decision.ACCEPTED)
+    async with house(tmp_path, other, clock) as one:
+        assert (await one.hire(input={"text": "a"})).charge is Charge.NO, "a person is asked all the same"
+        assert (await one.hire(person, input={"text": "a"})).charge is Charge.YES
+    assert ("vouches for this one" in person.asked[0].because) == (by == "old")
 
 
 async def test_an_agent_that_nobody_listed_is_hired_with_a_persons_approval_each_time_or_not_at_all(
