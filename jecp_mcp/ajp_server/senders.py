@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import anyio
 from anyio import to_thread
 
+from jecp_mcp.agent_declarations import AnotherDeclared, PublishedDeclarations
 from jecp_mcp.ajp_server.fetch_limits import FetchLimits
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.work import StandingUnknown, Trust
@@ -18,7 +18,7 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp import declaration as declarations
 from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.declaration import Declaration
@@ -26,15 +26,12 @@ from jecp_mcp.wire.ajp.offer import JobOffer, SenderType
 from jecp_mcp.wire.ajp.report import LEGACY_SIGNATURE
 from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, coverage
 
-_FETCH_SECONDS: Final = 8.0
 _STANDING_SECONDS: Final = 10.0
 """How long somebody may take to say how a sender stands."""
 _PROOFS_AT_ONCE: Final = 2
 """How many large offers' signatures are checked at the same time: one takes up to a third of a second."""
 _PROOFS_WAITING: Final = 8
 _AGAIN_SECONDS: Final = 5
-_KEPT_SECONDS: Final = 300.0
-_MOST_KEPT: Final = 256
 
 _log = logging.getLogger(__name__)
 
@@ -81,9 +78,9 @@ class Senders:
             clock: says how old a declaration is.
             loopback: whether all of them are on this machine, as in the sandbox.
         """
-        self._trust, self._pins, self._gate, self._clock, self._loopback = trust, pins, gate, clock, loopback
+        self._trust, self._pins, self._loopback = trust, pins, loopback
+        self._published = PublishedDeclarations(gate, clock)
         self._secret = secret
-        self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
         self._limits = FetchLimits(clock)
         self._proving = anyio.CapacityLimiter(_PROOFS_AT_ONCE)
         self._fetches: dict[tuple[str, str], _Fetch] = {}
@@ -134,70 +131,47 @@ class Senders:
                 f"from.declaration_url is not where the declaration of {sender} stands",
                 code="DECLARATION_LOCATION_MISMATCH",
             )
-        if (kept := self._fresh(sender, url)) is not None:
+        place = read_place(url)
+        if (kept := self._published.known(sender, place)) is not None:
             return kept
         known = sender in self._trust.known_keys or self._pins.is_pinned(sender)
         with self._limits.waiting(size, known=known):
             # Whoever sends many offers at once is asked for their declaration once.
-            while (fetch := self._fetches.get((sender, url))) is not None:
+            while (fetch := self._fetches.get((sender, place.url))) is not None:
                 await fetch.done.wait()
                 if fetch.refused is not None:
                     raise fetch.refused
-                if (kept := self._fresh(sender, url)) is not None:
+                if (kept := self._published.known(sender, place)) is not None:
                     return kept
             with self._limits.fetching(host_of(sender), known=known):
-                return await self._fetch_for_all(sender, url)
+                return await self._fetch_for_all(sender, place)
 
-    def _fresh(self, sender: str, url: str) -> Declaration | None:
-        until, kept = self._kept.get((sender, url), (0.0, None))
-        if kept is None or self._clock.monotonic() >= until:
-            return None
-        self._kept.move_to_end((sender, url))
-        return kept
-
-    async def _fetch_for_all(self, sender: str, url: str) -> Declaration:
-        fetch = self._fetches[sender, url] = _Fetch()
+    async def _fetch_for_all(self, sender: str, place: Place) -> Declaration:
+        fetch = self._fetches[sender, place.url] = _Fetch()
         try:
-            # The whole of it would be up to 64 KiB of text, and much more as it is read.
-            found = replace(await self._fetch(sender, url), body={})
+            return await self._fetch(sender, place)
         except Refused as exc:
             fetch.refused = exc
             raise
-        else:
-            self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
-            self._kept.move_to_end((sender, url))
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-            return found
         finally:
-            del self._fetches[sender, url]
+            del self._fetches[sender, place.url]
             fetch.done.set()
 
-    async def _fetch(self, sender: str, url: str) -> Declaration:
+    async def _fetch(self, sender: str, place: Place) -> Declaration:
         try:
-            answer = await self._gate.exchange(
-                "GET", read_place(url), timeout=_FETCH_SECONDS, max_bytes=declarations.MAX_BYTES
-            )
+            return await self._published.fetch(sender, place)
         except ExchangeFailed as exc:
             raise Refused(
                 403, "the sender's declaration cannot be fetched", code="DECLARATION_UNREACHABLE", reason=exc.reason
             ) from exc
-        if answer.status != 200:  # noqa: PLR2004  # a redirect is no declaration either
+        except AnotherDeclared as exc:
             raise Refused(
-                403,
-                "the sender's declaration cannot be fetched",
-                code="DECLARATION_UNREACHABLE",
-                reason=f"HTTP {answer.status}",
-            )
-        try:
-            found = declarations.read_declaration(answer.body)
+                403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH"
+            ) from exc
         except WireError as exc:
             raise Refused(
                 403, "the sender's declaration is not to be trusted", code="DECLARATION_INVALID", reason=str(exc)
             ) from exc
-        if found.id != sender:
-            raise Refused(403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH")
-        return found
 
     async def _coverage(self, body: JSONObject, verifier: Verifier, size: int) -> Coverage:
         if size <= LARGE:

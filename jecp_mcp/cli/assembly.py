@@ -198,7 +198,8 @@ async def build(
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     if ledger.fault is not None:
         log.error("nothing can be bought: %s; see %s", ledger.fault, start.commands.line("doctor", "--ledger"))
-    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
+    own = [source.name for way in ways.values() if way.own_offers for source in way.sources]
+    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands, own=own)
     registry = ToolRegistry(settings.tools, start.commands, Obstacles(policy))
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)

@@ -200,6 +200,11 @@ def seal(message: JSONObject, signer: Signer) -> bytes:
     return canonical({**body, "signature": signer.sign(canonical(body))})
 
 
+def seal_canonical(message: bytes, signer: Signer) -> bytes:
+    """The bytes of a message with its signature over all of it, made of its canonical form without one."""
+    return message[:-1] + b',"signature":"' + signer.sign(message).encode("ascii") + b'"}'
+
+
 def coverage(message: JSONObject, verifier: Verifier, *, result: bool = False) -> Coverage:
     """What the signature of a message proves. `Coverage.LEGACY` is told of no large one, for it proves nothing either.
 
