@@ -18,7 +18,7 @@ from jecp_mcp.settings.agent_key import FILE
 from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect_with_yes, error_of, output_of
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, connect_with_yes, error_of, output_of
 from tests.acceptance.terminal import another_terminal
 from tests.ajp_agent import Agent, serving
 
@@ -133,6 +133,38 @@ async def test_the_sandbox_has_agents_to_hire_the_good_and_the_bad(road: Road, t
         accused = error_of(await hire("accused"))
         assert (accused["error"]["code"], accused["charged"]) == ("AGENT_NOT_TRUSTED", "no")
         assert "it has open incidents there: 1" in accused["error"]["message"]
+
+
+async def test_an_agent_that_nobody_listed_is_hired_once_a_person_agrees_to_the_job(
+    road: Road, agent: Agent, tmp_path: Path
+) -> None:
+    with serving(Agent(PrivateKey(TEXT))) as other:
+        config = configured(agent, tmp_path)
+        config.write_text(config.read_text().replace("[ajp]", "[ajp]\nallow_unlisted = true", 1))
+        task = TASK | {"agent": other.id}
+        async with connect(road, NOBODY, tmp_path, settings={"config": str(config)}) as client:
+            refused = error_of(await client.call_tool("ajp_hire", task))
+            assert (refused["error"]["code"], refused["charged"]) == ("APPROVAL_REQUIRED", "no")
+            assert refused["next_action"]["actor"] == "human"
+        async with connect_with_yes(road, NOBODY, tmp_path, config, "0.25") as (client, asked):
+            done = await client.call_tool("ajp_hire", task)
+            assert output_of(done) == {"words": 3}
+            assert other.id in asked[0]
+            assert other.endpoint in asked[0]
+            listed = error_of(await client.call_tool("ajp_hire", TASK | {"agent": agent.id}))
+            assert "hire it by ajp/hire:words" in listed["error"]["message"]
+        assert (list(other.acknowledged.values()), agent.offers) == ([1], [])
+
+
+async def test_an_agent_that_is_written_after_the_guide_is_hired_and_what_it_does_not_sign_is_said(
+    road: Road, agent: Agent, tmp_path: Path
+) -> None:
+    agent.mount, agent.signs = "", "six"
+    async with hirer(road, agent, tmp_path) as (client, _):
+        done = await client.call_tool(TOOL, TASK)
+    assert output_of(done) == {"words": 3}
+    assert "not what it says it cost" in text_of(done)
+    assert list(agent.acknowledged.values()) == [1]
 
 
 async def test_a_question_for_a_job_waits_for_its_result(road: Road, agent: Agent, tmp_path: Path) -> None:

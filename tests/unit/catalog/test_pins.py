@@ -104,7 +104,9 @@ def test_a_price_cannot_creep_up_in_tolerated_steps(tmp_path: Path) -> None:
     assert outcomes == [set(), set(), {SEEN.key}, {SEEN.key}]
 
 
-@pytest.mark.parametrize("what", PULLED)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] if what != "price" else []) for what in PULLED]
+)
 def test_what_the_operator_changes_in_their_own_offers_is_never_held(tmp_path: Path, what: str) -> None:
     for now in (SEEN, replace(SEEN, **PULLED[what]), replace(SEEN, **PULLED[what])):
         own = Pins(tmp_path / "pins.sqlite", [HUB], CatalogSettings(), FakeClock(), own=[HUB])

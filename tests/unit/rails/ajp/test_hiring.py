@@ -364,7 +364,7 @@ async def test_an_offer_without_a_clear_answer_is_asked_for_and_never_made_again
     assert end.refusal is None if arrives else "never offered a second time" in end.refusal.message  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("lost", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_an_offer_that_never_arrived_is_made_once_more_to_an_agent_that_starts_no_second_run(
     tmp_path: Path, agent: Agent, clock: StillClock, lost: int
 ) -> None:
@@ -649,14 +649,19 @@ async def test_an_agent_with_another_key_or_endpoint_is_a_new_payee_that_a_perso
     ("profile", "said"),
     [
         ({}, None),
-        ({"status": "revoked"}, "it is not active there"),
         ({"incident_count": 2}, "it has open incidents there: 2"),
-        ({"provenance_id": "provenance:domain:other.example"}, "does not say how it stands (the profile is of another"),
-        ({"incident_count": "none"}, "does not say how it stands"),
-        (404, "it is not known there"),
-        (500, "does not say how it stands (it answered with status 500)"),
         ("lost", "does not say how it stands (reset)"),
-        ("far", "does not say how it stands (an address has at most"),
+        *(
+            pytest.param(profile, said, marks=pytest.mark.slow)
+            for profile, said in (
+                ({"status": "revoked"}, "it is not active there"),
+                ({"provenance_id": "provenance:domain:other.example"}, "stands (the profile is of another"),
+                ({"incident_count": "none"}, "does not say how it stands"),
+                (404, "it is not known there"),
+                (500, "does not say how it stands (it answered with status 500)"),
+                ("far", "does not say how it stands (an address has at most"),
+            )
+        ),
     ],
 )
 async def test_an_agent_against_which_the_index_speaks_or_of_which_it_says_nothing_is_not_hired(
@@ -675,7 +680,7 @@ async def test_an_agent_against_which_the_index_speaks_or_of_which_it_says_nothi
     if said is not None:
         assert end.refusal is not None
         assert (end.refusal.code, said in end.refusal.message) == ("AGENT_NOT_TRUSTED", True)
-    unsure = said is not None and "does not say" in said
+    unsure = said is not None and "stands" in said
     async with house(tmp_path, agent, clock, index={**index, "on_standing_unavailable": "allow"}) as one:
         if profile == "lost":
             one.wire.faults["index"] = "lost"
@@ -683,7 +688,10 @@ async def test_an_agent_against_which_the_index_speaks_or_of_which_it_says_nothi
     assert end.charge is (Charge.YES if said is None or unsure else Charge.NO)
 
 
-@pytest.mark.parametrize("by", ["old", "new", "old of another agent", "old for another key", "nobody"])
+@pytest.mark.parametrize(
+    "by",
+    ["old", "new", *(pytest.param(one, marks=pytest.mark.slow) for one in ("other agent", "other key", "nobody"))],
+)
 async def test_a_person_is_told_whether_the_key_that_an_agent_had_before_vouches_for_the_one_it_has(
     tmp_path: Path, agent: Agent, clock: StillClock, by: str
 ) -> None:
@@ -692,9 +700,9 @@ async def test_a_person_is_told_whether_the_key_that_an_agent_had_before_vouches
     other = replace(agent, key=PrivateKey(new_private_key()))
     notice = {
         "notice": "0.1", "id": "n-1", "event": "key-rotation", "issued_at": "2027-01-15T08:00:00Z",
-        "provenance_id": agent.id if by != "old of another agent" else "provenance:domain:other.example",
+        "provenance_id": agent.id if by != "other agent" else "provenance:domain:other.example",
         "key_fingerprint": agent.key.public.fingerprint,
-        "claims": {"new_public_key": (agent if by == "old for another key" else other).key.public.text, "reason": "lost"},
+        "claims": {"new_public_key": (agent if by == "other key" else other).key.public.text, "reason": "lost"},
     }  # fmt: skip
     if by != "nobody":
         other.notices = [{"event": "release"}, sign_notice(notice, other.key if by == "new" else agent.key)]
@@ -752,6 +760,7 @@ async def test_an_agent_that_is_not_what_the_settings_ask_for_is_not_hired(
     assert said in end.refusal.message
 
 
+@pytest.mark.slow
 async def test_what_an_agent_must_keep_to_is_not_believed_of_a_declaration_that_signs_its_key_only(
     tmp_path: Path, agent: Agent, clock: StillClock
 ) -> None:
