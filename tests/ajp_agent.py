@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -13,8 +15,10 @@ from typing import Any
 from jecp_mcp import jsontext
 from jecp_mcp.wire.ajp.canonical import canonical, legacy_form
 from jecp_mcp.wire.ajp.declaration import WELL_KNOWN, sign_declaration
+from jecp_mcp.wire.ajp.notice import NOTICES
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import SIX_MEMBERS, Coverage, PrivateKey, Verifier, coverage, new_private_key
+from jecp_mcp.wire.ajp.standing import profile_path
 from tests.served import served
 
 AT = "2027-01-15T08:00:09.000Z"
@@ -31,6 +35,16 @@ class Agent:
         polls: how often a job is still running when it is asked for.
         answers: statuses and bodies of offers that are not taken.
         reports: members that a report has instead of its own.
+        costs: what its next reports say it cost, whatever `cost` is; where nothing but six members is signed, anybody on
+            the way can write them.
+        knows: whether an offer that comes again starts no second run, as the protocol promises.
+        faults: by ``offer``, ``GET`` or ``ack``, what becomes of the next requests at the socket: ``lost`` (it never
+            arrives), ``unheard`` (its answer is lost), ``silent`` (no answer ever comes), ``twice`` (it arrives again).
+        reported: what its latest report of each job said it cost, micro-USDC, where that is an amount.
+        notices: what it publishes of itself beside its declaration.
+        profile: status and body of what an index at its origin says of it.
+        connections: how many were made to it.
+        on_ack: called with the job that was acknowledged.
     """
 
     hirer: Verifier
@@ -53,6 +67,14 @@ class Agent:
     asked: Counter[str] = field(default_factory=Counter)
     acknowledged: Counter[str] = field(default_factory=Counter)
     offers: list[bytes] = field(default_factory=list)
+    costs: list[Any] = field(default_factory=list)
+    knows: bool = False
+    faults: dict[str, list[str]] = field(default_factory=dict)
+    reported: dict[str, int] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    profile: tuple[int, dict[str, Any]] = (404, {})
+    connections: int = 0
+    on_ack: Callable[[str], None] = lambda _: None
 
     @property
     def id(self) -> str:
@@ -66,8 +88,13 @@ class Agent:
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         """What it answers."""
-        if path == f"{self.name}{WELL_KNOWN}":
-            return 200, self.declaration()
+        published: dict[str, Callable[[], tuple[int, Any]]] = {
+            f"{self.name}{WELL_KNOWN}": lambda: (200, self.declaration()),
+            NOTICES: lambda: (200, self.notices),
+            profile_path(self.id): lambda: self.profile,
+        }
+        if path in published:
+            return published[path]()
         base = f"{self.name}/agent{self.mount}"
         if path == base and method == "POST":
             return self._offered(body)
@@ -78,6 +105,7 @@ class Agent:
             if self.acks:
                 return self.acks.pop(0)
             self.acknowledged[job_id] += 1
+            self.on_ack(job_id)
             return 200, {"settled": True, "job_id": job_id}
         self.asked[job_id] += 1
         return 200, self._report(job_id)
@@ -97,6 +125,8 @@ class Agent:
         offer, message = read_offer(body)
         if coverage(message, self.hirer) is not Coverage.WHOLE:
             return 401, {"error": "Invalid signature"}
+        if self.knows and offer.job_id in self.jobs:
+            return 202, {"job_id": offer.job_id, "status": "accepted"}
         self.jobs[offer.job_id] = {"text": str(offer.task.input.get("text", "")), "most": offer.budget.max_usd}
         self.runs[offer.job_id] += 1
         return 202, {"job_id": offer.job_id, "status": "accepted"}
@@ -109,8 +139,12 @@ class Agent:
             "output": {"words": len(self.jobs[job_id]["text"].split())}, "agent": {"provenance_id": self.id},
             "usage": {"llm_tokens": 0, "duration_seconds": 1.5, "cost_usd": self.cost},
         } | self.reports  # fmt: skip
+        if self.costs:
+            report["usage"] = {"cost_usd": self.costs.pop(0)}
         if self.cost is None:
             del report["usage"]
+        elif isinstance(cost := report["usage"]["cost_usd"], (int, float)):
+            self.reported[job_id] = round(cost * 1_000_000)
         six = {key: report[key] for key in SIX_MEMBERS}
         wire = jsontext.loads(json.dumps({"whole": report, "six": six}), max_bytes=10**7)
         form = {"whole": canonical(wire["whole"]), "six": canonical(wire["six"]), "legacy": legacy_form(wire["six"])}
@@ -119,16 +153,34 @@ class Agent:
         return report
 
 
+def step_of(method: str, path: str) -> str:
+    """What a request is: ``offer``, ``GET`` or ``ack``, or ``declaration``."""
+    if path.endswith(WELL_KNOWN):
+        return "declaration"
+    return "ack" if path.endswith("/ack") else "offer" if method == "POST" else "GET"
+
+
 @contextmanager
 def serving(agent: Agent) -> Iterator[Agent]:
-    """The agent behind a real socket."""
+    """The agent behind a real socket, whose faults come to pass."""
+    alone, over = threading.Lock(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, said = agent.answer(self.command, self.path, body)
+            with alone:
+                waiting = agent.faults.get(step_of(self.command, self.path))
+                fault = waiting.pop(0) if waiting else None
+                for _ in range({"lost": 0, "twice": 2}.get(fault or "", 1)):
+                    status, said = agent.answer(self.command, self.path, body)
+            if fault == "silent":
+                over.wait()
+            if fault in {"lost", "unheard", "silent"}:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
             data = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
@@ -140,6 +192,16 @@ def serving(agent: Agent) -> Iterator[Agent]:
         def log_message(self, *_: object) -> None:
             return
 
+        def handle(self) -> None:
+            with alone:
+                agent.connections += 1
+            # Who asks may be killed at any moment.
+            with suppress(OSError):
+                super().handle()
+
     with served(Handler) as url:
         agent.origin = url
-        yield agent
+        try:
+            yield agent
+        finally:
+            over.set()

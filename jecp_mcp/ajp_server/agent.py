@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
 
 from jecp_mcp.ajp_server.app import Desk, agent_app
+from jecp_mcp.ajp_server.callbacks import AT_ONCE as CALLBACKS_AT_ONCE
 from jecp_mcp.ajp_server.callbacks import Callbacks
 from jecp_mcp.ajp_server.identity import Declared, Identity
 from jecp_mcp.ajp_server.intake import Intake
 from jecp_mcp.ajp_server.results import Ended, ended_with
 from jecp_mcp.ajp_server.runner import Runner
 from jecp_mcp.ajp_server.senders import Senders
+from jecp_mcp.ajp_server.settlement import AT_ONCE as SETTLEMENTS_AT_ONCE
 from jecp_mcp.ajp_server.settlement import Settlement
 from jecp_mcp.ajp_server.signals import Sleep
 from jecp_mcp.ajp_server.store import JobStore
@@ -102,6 +105,11 @@ class Agent:
         self._desk: Desk | None = None
         self.app: Starlette = agent_app(self._declared, terms.offer_bytes, self.running, lambda: self._desk)
 
+    @property
+    def declaration(self) -> Mapping[str, Any]:
+        """What it declares of itself, signed: for those whose id has its place elsewhere."""
+        return self._declared.declaration
+
     def ending(self, job: Job, work: Work) -> Ended:
         """How a job ends with the work that was done: failed where it takes more than its hirer offered."""
         return ended_with(job, work)
@@ -136,8 +144,10 @@ class Agent:
                 async with anyio.create_task_group() as group:
                     for _ in range(self._terms.at_once):
                         group.start_soon(runner.run)
-                    group.start_soon(callbacks.run, runner.ended)
-                    group.start_soon(settlement.run)
+                    for _ in range(CALLBACKS_AT_ONCE):
+                        group.start_soon(callbacks.run, runner.ended)
+                    for _ in range(SETTLEMENTS_AT_ONCE):
+                        group.start_soon(settlement.run)
                     self._desk = Desk(intake, runner.accepted, settlement.acknowledged)
                     try:
                         yield

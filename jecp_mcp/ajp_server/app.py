@@ -7,22 +7,29 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from jecp_mcp import jsontext
 from jecp_mcp.ajp_server.identity import Declared
 from jecp_mcp.ajp_server.intake import Intake
 from jecp_mcp.ajp_server.refusals import Refused
+from jecp_mcp.ajp_server.room import Room
 from jecp_mcp.ajp_server.signals import Bell
 from jecp_mcp.ajp_server.store import StoreUnavailable
 
 _READ_SECONDS: Final = 30.0
 """How long an offer may take to come in."""
+_SEND_SECONDS: Final = 60.0
+"""How long a result may take to be read."""
+_AT_ONCE: Final = 64
+"""How many offers come in at the same time, and how many large results go out."""
+_SLICE: Final = 65_536
+"""How much of a result is handed on before its reader has taken the rest."""
 _AGAIN_SECONDS: Final = 5
 
 
@@ -55,6 +62,8 @@ def agent_app(
         async with running():
             yield
 
+    reading, sending = Room(_AT_ONCE), Room(_AT_ONCE)
+
     def open_desk() -> Desk:
         found = desk()
         if found is None:
@@ -62,14 +71,15 @@ def agent_app(
         return found
 
     async def offer(request: Request) -> Response:
-        raw = await _body(request, offer_bytes)
+        raw = await _body(request, offer_bytes, reading)
         here = open_desk()
         accepted = await here.intake.offer(raw)
         here.accepted.ring()
         return _json(202, accepted)
 
     async def report(request: Request) -> Response:
-        return Response(open_desk().intake.report(request.path_params["job_id"]), 200, _HEADERS)
+        found = open_desk().intake.report(request.path_params["job_id"])
+        return _Slices(found, sending) if len(found) > _SLICE else Response(found, 200, _HEADERS)
 
     async def acknowledge(request: Request) -> Response:
         here, job_id = open_desk(), request.path_params["job_id"]
@@ -110,15 +120,32 @@ def _json(status: int, answer: Mapping[str, Any], headers: Mapping[str, str] | N
     return Response(jsontext.dumps(answer), status, {**_HEADERS, **(headers or {})})
 
 
-async def _body(request: Request, most: int) -> bytes:
+class _Slices(Response):
+    """A large answer, handed on as its reader takes it: readers that take nothing hold no more than a slice each."""
+
+    def __init__(self, body: bytes, sending: Room) -> None:
+        super().__init__(body, 200, _HEADERS)
+        self._sending = sending
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's
+        with self._sending.place(_SEND_SECONDS):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            whole = memoryview(self.body)
+            for start in range(0, len(whole), _SLICE):
+                more = start + _SLICE < len(whole)
+                part = bytes(whole[start : start + _SLICE])
+                await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+async def _body(request: Request, most: int, reading: Room) -> bytes:
     body = bytearray()
-    with anyio.move_on_after(_READ_SECONDS) as reading:
+    with reading.place(_READ_SECONDS) as place:
         async for chunk in request.stream():
             body += chunk
             if len(body) > most:
                 raise Refused(413, f"the offer is longer than {most} bytes")
-    if reading.cancelled_caught:
-        raise Refused(408, f"the offer did not come within {_READ_SECONDS:g} s")
+    if place.cancelled_caught:
+        raise Refused(408, f"the offer did not come within {_READ_SECONDS:g} s, or while others waited for its place")
     return bytes(body)
 
 

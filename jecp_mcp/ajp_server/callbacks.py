@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from functools import partial
 from typing import Final
-
-import anyio
 
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.signals import Bell, Sleep, wait
@@ -15,13 +14,19 @@ from jecp_mcp.ajp_server.store import JobStore, StoredJob, insist
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp.offer import Callback, read_offer
 
 _AGAIN_SECONDS: Final = (5, 60)
 """How long after each failed try the next one comes; then there is none."""
 _TRY_SECONDS: Final = 10.0
-_AT_ONCE: Final = 8
+_LEASE_MS: Final = 20_000
+"""For how long nobody else tells of a job that is being told of."""
+AT_ONCE: Final = 8
+"""How many hirers are told at the same time."""
+_AT_ONCE_OF_HOST: Final = 2
+_BESIDE_MS: Final = 5_000
+"""When a hirer's turn comes again whose host is being told of others: one that hangs holds up nobody else."""
 _ANSWER_BYTES: Final = 65_536
 
 # What HTTP itself says with a header, or this server does.
@@ -59,21 +64,20 @@ class Callbacks:
 
     def __init__(self, store: JobStore, gate: HttpGate, clock: Clock, sleep: Sleep) -> None:
         self._store, self._gate, self._clock, self._sleep = store, gate, clock, sleep
+        self._hosts: Counter[str] = Counter()
 
     async def run(self, ended: Bell) -> None:
-        """Tell until cancelled.
+        """Tell one hirer after another until cancelled. `AT_ONCE` of these run side by side.
 
         Args:
             ended: rings when a job has ended.
         """
         while True:
-            rung = ended.next_ring
-            now = self._clock.now()
-            due = await insist(partial(self._store.due_callbacks, now, _AT_ONCE), self._sleep)
-            if due:
-                async with anyio.create_task_group() as group:
-                    for stored in due:
-                        group.start_soon(self._tell, stored)
+            rung, now = ended.next_ring, self._clock.now()
+            take = partial(self._store.take_callback, now, UnixMs(now + _LEASE_MS))
+            stored = await insist(take, self._sleep)
+            if stored is not None:
+                await self._tell(stored)
                 continue
             at = await insist(self._store.next_callback, self._sleep)
             await wait(rung, self._sleep, None if at is None else (at - now) / 1000)
@@ -81,12 +85,25 @@ class Callbacks:
     async def _tell(self, stored: StoredJob) -> None:
         offer, _ = read_offer(stored.offer)
         assert offer.callback is not None, "only who asked for it is told"
+        place = read_place(offer.callback.url)
+        if self._hosts[place.host] >= _AT_ONCE_OF_HOST:
+            later = UnixMs(self._clock.now() + _BESIDE_MS)
+            await insist(partial(self._store.postpone_callback, stored.job_id, later), self._sleep)
+            return
+        self._hosts[place.host] += 1
+        try:
+            await self._try(stored, offer.callback, place)
+        finally:
+            self._hosts[place.host] -= 1
+            self._hosts += Counter()  # which leaves out the hosts that nobody is told at
+
+    async def _try(self, stored: StoredJob, callback: Callback, place: Place) -> None:
         assert stored.result is not None, "nobody is told before a job has ended"
         try:
             answer = await self._gate.exchange(
                 "POST",
-                read_place(offer.callback.url),
-                headers={**offer.callback.headers, "Content-Type": "application/json"},
+                place,
+                headers={**callback.headers, "Content-Type": "application/json"},
                 body=stored.result,
                 timeout=_TRY_SECONDS,
                 max_bytes=_ANSWER_BYTES,

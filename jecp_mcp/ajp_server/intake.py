@@ -9,19 +9,19 @@ from typing import Any, Final
 from jecp_mcp.ajp_server.callbacks import check_callback
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.results import open_report
-from jecp_mcp.ajp_server.senders import Senders
-from jecp_mcp.ajp_server.store import JobStore
+from jecp_mcp.ajp_server.senders import Senders, host_of
+from jecp_mcp.ajp_server.store import JobStore, NewJob
 from jecp_mcp.ajp_server.work import Terms
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import format_usdc
-from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.offer import JobOffer, read_offer
 from jecp_mcp.wire.ajp.report import JobStatus
 
 _SKEW_MS: Final = 300_000
 """How far the sender's clock may be off."""
 _LONGEST_OFFER_MS: Final = 86_400_000
+_MOST_DEPTH: Final = 8
 _LEAST_AGAIN: Final = 1
 _MOST_AGAIN: Final = 60
 
@@ -54,12 +54,16 @@ class Intake:
         if self._known(offer, digest):
             return accepted
         self._check(offer)
-        await self._senders.check(offer, body, large=len(raw) > LARGE)
+        await self._senders.check(offer, body, len(raw))
         # Others came in while the sender's declaration was fetched.
         if self._known(offer, digest):
             return accepted
+        sender = offer.sender.provenance_id
+        host = None if sender is None else host_of(sender)
         self._check_room()
-        self._store.add(offer.job_id, digest, raw, self._clock.now(), offer.expires_at)
+        self._check_share(sender, host)
+        new = NewJob(offer.job_id, digest, raw, offer.expires_at, sender, host, offer.parent_job_id)
+        self._store.add(new, self._clock.now())
         return accepted
 
     def report(self, job_id: str) -> bytes:
@@ -96,7 +100,7 @@ class Intake:
         if offer.to != self._agent:
             raise Refused(403, f"the offer is to another agent; this is {self._agent}", code="WRONG_RECIPIENT")
         self._check_times(offer)
-        self._check_circle(offer)
+        self._check_chain(offer)
         if offer.callback is not None:
             check_callback(offer.callback, loopback=self._loopback)
         least = self._terms.least_usdc
@@ -120,19 +124,33 @@ class Intake:
             wrong = "expires_at is more than a day after issued_at"
             raise Refused(400, "the offer cannot be taken", errors=[wrong])
 
-    def _check_circle(self, offer: JobOffer) -> None:
-        """An agent that waits for itself waits until its time is over, and is paid for it."""
+    def _check_chain(self, offer: JobOffer) -> None:
+        """An agent that waits for itself waits until its time is over; two that hire on and on never end."""
         parent = None if offer.parent_job_id is None else self._store.find(offer.parent_job_id)
         if offer.sender.provenance_id == self._agent or (parent is not None and parent.status.open):
             raise Refused(400, "the offer cannot be taken", errors=["this agent would wait for itself"])
+        if parent is not None and self._store.depth(parent.job_id, _MOST_DEPTH) == _MOST_DEPTH:
+            wrong = f"parent_job_id stands below {_MOST_DEPTH} jobs of this agent, each a part of another"
+            raise Refused(400, "the offer cannot be taken", errors=[wrong])
 
     def _check_room(self) -> None:
         terms = self._terms
-        if self._store.open() < terms.at_once + terms.queue:
+        if self._store.open() >= terms.at_once + terms.queue:
+            raise self._full("this agent has as many jobs as it takes")
+
+    def _check_share(self, sender: str | None, host: str | None) -> None:
+        """So that nobody fills the room for all others."""
+        if sender is None or host is None:
             return
-        seconds = ceil(self._store.typical_seconds() / max(1, terms.at_once))
+        if self._store.open_of(sender) >= self._terms.per_sender:
+            raise self._full("this agent has as many of your jobs as it takes of one sender")
+        if self._store.open_at(host) >= self._terms.per_host:
+            raise self._full("this agent has as many jobs as it takes of senders at your host")
+
+    def _full(self, why: str) -> Refused:
+        seconds = ceil(self._store.typical_seconds() / max(1, self._terms.at_once))
         again = min(max(seconds, _LEAST_AGAIN), _MOST_AGAIN)
-        raise Refused(429, "this agent has as many jobs as it takes; send the same offer again", retry_after=again)
+        return Refused(429, f"{why}; send the same offer again", retry_after=again)
 
 
 def _unknown(job_id: str) -> Refused:

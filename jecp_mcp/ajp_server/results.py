@@ -61,6 +61,8 @@ def ended_with(job: Job, work: Work) -> Ended:
     if cost > job.max_usd:
         asked, offered = format_usdc(cost), format_usdc(job.max_usd)
         return failed(f"the work would cost ${asked}, more than the ${offered} that was offered; nothing is owed")
+    if work.llm_tokens < 0:
+        return failed("the agent cannot say how many tokens the work took; nothing is owed")
     if job.max_llm_tokens is not None and work.llm_tokens > job.max_llm_tokens:
         return failed(f"the work took {work.llm_tokens} tokens where {job.max_llm_tokens} were allowed")
     if job.output_format in _TEXT_FORMATS and not isinstance(work.output, str):

@@ -16,7 +16,7 @@ from jecp_mcp.ajp_server.store import JobStore, StoredJob, StoreUnavailable, ins
 from jecp_mcp.ajp_server.work import Job, JobFailed, Terms, Work, Worker
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.wire.ajp.canonical import LARGE
-from jecp_mcp.wire.ajp.offer import read_offer
+from jecp_mcp.wire.ajp.offer import JobOffer, read_offer
 from jecp_mcp.wire.ajp.signatures import Signer
 
 _MOST_ATTEMPTS: Final = 3
@@ -67,11 +67,36 @@ class Runner:
         offer, _ = read_offer(stored.offer)
         assert stored.began_at is not None, "it was begun"
         if stored.began_at >= offer.expires_at:
-            ended = expired("the offer expired before the agent came to it")
+            await self._end(stored, offer, expired("the offer expired before the agent came to it"))
         elif stored.attempts > _MOST_ATTEMPTS:
-            ended = failed(f"the agent was interrupted {_MOST_ATTEMPTS} times and gave up")
+            await self._end(stored, offer, failed(f"the agent was interrupted {_MOST_ATTEMPTS} times and gave up"))
         else:
-            ended = await self._in_time(job_of(offer, stored, self._terms.most_seconds))
+            await self._work_in_time(stored, offer)
+
+    async def _work_in_time(self, stored: StoredJob, offer: JobOffer) -> None:
+        """Work on a job until its time is over. Then it ends, also where the work goes on all the same."""
+        job = job_of(offer, stored, self._terms.most_seconds)
+        ended = expired(f"the work was cancelled after {job.max_seconds:g} s, which is all the time there was")
+        async with anyio.create_task_group() as group:
+            time = anyio.CancelScope()
+
+            async def work() -> None:
+                nonlocal ended
+                with time:
+                    found = await self._attempt(job)
+                    if not time.cancel_called:
+                        ended = found
+                        group.cancel_scope.cancel()
+
+            group.start_soon(work)
+            await self._sleep(job.max_seconds)
+            time.cancel()
+            if not group.cancel_scope.cancel_called:
+                await self._end(stored, offer, ended)
+                return
+        await self._end(stored, offer, ended)
+
+    async def _end(self, stored: StoredJob, offer: JobOffer, ended: Ended) -> None:
         now = self._clock.now()
         sign = partial(signed_ending, stored, ended, self._agent, now, self._signer, self._terms.result_bytes)
         if len(stored.offer) > LARGE:  # then its result may be, too
@@ -86,21 +111,6 @@ class Runner:
         self.ended.ring()
         kept_since = UnixMs(now - self._terms.keep_days * _DAY_MS)
         await insist(partial(self._store.forget_ended, kept_since, now), self._sleep)
-
-    async def _in_time(self, job: Job) -> Ended:
-        """Work on a job until its time is over."""
-        ended = expired(f"the work was cancelled after {job.max_seconds:g} s, which is all the time there was")
-        async with anyio.create_task_group() as group:
-
-            async def work() -> None:
-                nonlocal ended
-                ended = await self._attempt(job)
-                group.cancel_scope.cancel()
-
-            group.start_soon(work)
-            await self._sleep(job.max_seconds)
-            group.cancel_scope.cancel()
-        return ended
 
     async def _attempt(self, job: Job) -> Ended:
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+import anyio
 from anyio import to_thread
 
+from jecp_mcp.agent_declarations import AnotherDeclared, PublishedDeclarations
+from jecp_mcp.ajp_server.fetch_limits import FetchLimits
 from jecp_mcp.ajp_server.refusals import Refused
 from jecp_mcp.ajp_server.work import StandingUnknown, Trust
 from jecp_mcp.clock import Clock
@@ -15,18 +18,19 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp import declaration as declarations
+from jecp_mcp.wire.ajp.canonical import LARGE
 from jecp_mcp.wire.ajp.declaration import Declaration
 from jecp_mcp.wire.ajp.offer import JobOffer, SenderType
 from jecp_mcp.wire.ajp.report import LEGACY_SIGNATURE
 from jecp_mcp.wire.ajp.signatures import Coverage, SharedSecret, Verifier, coverage
 
-_FETCH_SECONDS: Final = 8.0
-_AT_ONCE: Final = 8
-"""How many declarations are fetched at the same time: who is asked for more is asked to come again."""
-_KEPT_SECONDS: Final = 300.0
-_MOST_KEPT: Final = 256
+_STANDING_SECONDS: Final = 10.0
+"""How long somebody may take to say how a sender stands."""
+_PROOFS_AT_ONCE: Final = 2
+"""How many large offers' signatures are checked at the same time: one takes up to a third of a second."""
+_PROOFS_WAITING: Final = 8
 _AGAIN_SECONDS: Final = 5
 
 _log = logging.getLogger(__name__)
@@ -38,6 +42,24 @@ class Pins(Protocol):
     def pin(self, sender: str, fingerprint: str) -> str:
         """The fingerprint of a sender's first key: this one, where none is kept yet."""
         ...
+
+    def is_pinned(self, sender: str) -> bool:
+        """Whether a key of theirs is remembered."""
+        ...
+
+
+@dataclass(slots=True)
+class _Fetch:
+    """A declaration that is being fetched for all who wait for it, and what came of that."""
+
+    done: anyio.Event = field(default_factory=anyio.Event)
+    refused: Refused | None = None
+
+
+def host_of(sender: str) -> str:
+    """Who stands behind a provenance id and its like: the host of a declaration, the owner of a repository."""
+    _, platform, path = sender.split(":", 2)
+    return f"{platform}:{path.partition('/')[0].lower()}"
 
 
 class Senders:
@@ -56,16 +78,18 @@ class Senders:
             clock: says how old a declaration is.
             loopback: whether all of them are on this machine, as in the sandbox.
         """
-        self._trust, self._pins, self._gate, self._clock, self._loopback = trust, pins, gate, clock, loopback
+        self._trust, self._pins, self._loopback = trust, pins, loopback
+        self._published = PublishedDeclarations(gate, clock)
         self._secret = secret
-        self._kept: OrderedDict[tuple[str, str], tuple[float, Declaration]] = OrderedDict()
-        self._fetching = 0
+        self._limits = FetchLimits(clock)
+        self._proving = anyio.CapacityLimiter(_PROOFS_AT_ONCE)
+        self._fetches: dict[tuple[str, str], _Fetch] = {}
 
-    async def check(self, offer: JobOffer, body: JSONObject, *, large: bool) -> None:
+    async def check(self, offer: JobOffer, body: JSONObject, size: int) -> None:
         """See that an offer is signed by who it says, and that they are trusted.
 
         Args:
-            large: whether its signature is checked beside the event loop, for that takes long.
+            size: the offer's bytes. The signature of a large one is checked beside the event loop, for that takes long.
 
         Raises:
             Refused: it is not, or they are not.
@@ -81,17 +105,17 @@ class Senders:
                 )
             if self._secret is None:
                 raise Refused(403, "this agent takes no jobs that are signed with a shared secret", code="NO_SECRET")
-            await _require_whole(body, self._secret, large=large)
+            _require_whole(await self._coverage(body, self._secret, size))
             return
         assert sender.provenance_id is not None, "the schema asks an agent for its id"
-        found = await self._declaration(sender.provenance_id, sender.declaration_url)
-        await _require_whole(body, found.key, large=large)
+        found = await self._declaration(sender.provenance_id, sender.declaration_url, size)
+        _require_whole(await self._coverage(body, found.key, size))
         self._require_declared(found)
         await self._require_standing(found.id)
         # Last, so that a key is remembered only of somebody who may hire.
         self._require_known_key(found)
 
-    async def _declaration(self, sender: str, said: str | None) -> Declaration:
+    async def _declaration(self, sender: str, said: str | None, size: int) -> Declaration:
         standard = declarations.standard_place(sender, loopback=self._loopback)
         url = said or (standard.url if standard else None)
         if url is None:
@@ -107,46 +131,55 @@ class Senders:
                 f"from.declaration_url is not where the declaration of {sender} stands",
                 code="DECLARATION_LOCATION_MISMATCH",
             )
-        until, kept = self._kept.get((sender, url), (0.0, None))
-        if kept is not None and self._clock.monotonic() < until:
+        place = read_place(url)
+        if (kept := self._published.known(sender, place)) is not None:
             return kept
-        found = await self._fetch(sender, url)
-        self._kept[sender, url] = self._clock.monotonic() + _KEPT_SECONDS, found
-        self._kept.move_to_end((sender, url))
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
-        return found
+        known = sender in self._trust.known_keys or self._pins.is_pinned(sender)
+        with self._limits.waiting(size, known=known):
+            # Whoever sends many offers at once is asked for their declaration once.
+            while (fetch := self._fetches.get((sender, place.url))) is not None:
+                await fetch.done.wait()
+                if fetch.refused is not None:
+                    raise fetch.refused
+                if (kept := self._published.known(sender, place)) is not None:
+                    return kept
+            with self._limits.fetching(host_of(sender), known=known):
+                return await self._fetch_for_all(sender, place)
 
-    async def _fetch(self, sender: str, url: str) -> Declaration:
-        if self._fetching >= _AT_ONCE:
-            raise Refused(429, "too many new senders at once; send the same offer again", retry_after=_AGAIN_SECONDS)
-        self._fetching += 1
+    async def _fetch_for_all(self, sender: str, place: Place) -> Declaration:
+        fetch = self._fetches[sender, place.url] = _Fetch()
         try:
-            answer = await self._gate.exchange(
-                "GET", read_place(url), timeout=_FETCH_SECONDS, max_bytes=declarations.MAX_BYTES
-            )
+            return await self._fetch(sender, place)
+        except Refused as exc:
+            fetch.refused = exc
+            raise
+        finally:
+            del self._fetches[sender, place.url]
+            fetch.done.set()
+
+    async def _fetch(self, sender: str, place: Place) -> Declaration:
+        try:
+            return await self._published.fetch(sender, place)
         except ExchangeFailed as exc:
             raise Refused(
                 403, "the sender's declaration cannot be fetched", code="DECLARATION_UNREACHABLE", reason=exc.reason
             ) from exc
-        finally:
-            self._fetching -= 1
-        if answer.status != 200:  # noqa: PLR2004  # a redirect is no declaration either
+        except AnotherDeclared as exc:
             raise Refused(
-                403,
-                "the sender's declaration cannot be fetched",
-                code="DECLARATION_UNREACHABLE",
-                reason=f"HTTP {answer.status}",
-            )
-        try:
-            found = declarations.read_declaration(answer.body)
+                403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH"
+            ) from exc
         except WireError as exc:
             raise Refused(
                 403, "the sender's declaration is not to be trusted", code="DECLARATION_INVALID", reason=str(exc)
             ) from exc
-        if found.id != sender:
-            raise Refused(403, f"the declaration there is of another, not of {sender}", code="DECLARATION_ID_MISMATCH")
-        return found
+
+    async def _coverage(self, body: JSONObject, verifier: Verifier, size: int) -> Coverage:
+        if size <= LARGE:
+            return coverage(body, verifier)
+        if self._proving.statistics().tasks_waiting >= _PROOFS_WAITING:
+            raise Refused(429, "too many large offers at once; send the same offer again", retry_after=_AGAIN_SECONDS)
+        # Not with the threads of those who work: strangers would have them all.
+        return await to_thread.run_sync(coverage, body, verifier, limiter=self._proving)
 
     def _require_known_key(self, found: Declaration) -> None:
         known = self._trust.known_keys.get(found.id) or self._pins.pin(found.id, found.key.fingerprint)
@@ -175,19 +208,22 @@ class Senders:
         if self._trust.check_standing is None:
             return
         try:
-            bad = await self._trust.check_standing(sender)
-        except StandingUnknown as exc:
+            with anyio.fail_after(_STANDING_SECONDS):
+                bad = await self._trust.check_standing(sender)
+        except Exception as exc:
+            if not isinstance(exc, StandingUnknown):
+                _log.exception("the standing of %s could not be asked for", sender)
             if self._trust.without_standing:
                 return
+            reason = str(exc) if isinstance(exc, StandingUnknown) else ""
             raise Refused(
-                403, "the sender's standing cannot be told now", code="STANDING_UNAVAILABLE", reason=str(exc)
+                403, "the sender's standing cannot be told now", code="STANDING_UNAVAILABLE", reason=reason
             ) from exc
         if bad is not None:
             raise Refused(403, "the sender is not trusted here", code="BAD_STANDING", reason=bad)
 
 
-async def _require_whole(body: JSONObject, verifier: Verifier, *, large: bool) -> None:
-    found = await to_thread.run_sync(coverage, body, verifier) if large else coverage(body, verifier)
+def _require_whole(found: Coverage) -> None:
     if found is Coverage.LEGACY:
         raise Refused(
             401,

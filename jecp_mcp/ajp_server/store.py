@@ -27,12 +27,18 @@ CREATE TABLE IF NOT EXISTS jobs (
     attempts INTEGER NOT NULL DEFAULT 0, began_at INTEGER, ended_at INTEGER, result BLOB, cost INTEGER,
     acknowledged_at INTEGER, settled_at INTEGER, callback_at INTEGER, callback_tries INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX IF NOT EXISTS open_jobs ON jobs (status, number) WHERE status IN ('accepted', 'running');
-CREATE INDEX IF NOT EXISTS callbacks ON jobs (callback_at) WHERE callback_at IS NOT NULL;
-CREATE INDEX IF NOT EXISTS unsettled ON jobs (number) WHERE acknowledged_at IS NOT NULL AND settled_at IS NULL;
-CREATE INDEX IF NOT EXISTS ended_jobs ON jobs (ended_at) WHERE ended_at IS NOT NULL;
 CREATE TABLE IF NOT EXISTS pins (sender TEXT PRIMARY KEY, fingerprint TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+_LATER_COLUMNS: Final = ("sender TEXT", "host TEXT", "parent TEXT", "settle_at INTEGER")
+"""What files of earlier versions lack."""
+_INDEXES: Final = """
+CREATE INDEX IF NOT EXISTS open_jobs ON jobs (status, number) WHERE status IN ('accepted', 'running');
+CREATE INDEX IF NOT EXISTS open_senders ON jobs (host, sender) WHERE status IN ('accepted', 'running');
+CREATE INDEX IF NOT EXISTS callbacks ON jobs (callback_at) WHERE callback_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS settlements ON jobs (settle_at) WHERE settle_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS ended_jobs ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+"""
+_OPEN: Final = "status IN ('accepted', 'running')"
 _COLUMNS: Final = (
     "job_id, digest, offer, status, accepted_at, attempts, began_at, ended_at, result, cost, acknowledged_at,"
     " callback_tries"
@@ -77,6 +83,25 @@ class StoredJob:
     callback_tries: int
 
 
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be taken.
+
+    Attributes:
+        sender: the hirer's provenance id; None for people.
+        host: who stands behind that id, and others like it.
+        parent: the job that it is a part of, as the hirer says.
+    """
+
+    job_id: str
+    digest: bytes
+    offer: bytes = field(repr=False)
+    expires_at: UnixMs
+    sender: str | None
+    host: str | None
+    parent: str | None
+
+
 class JobStore:
     """The file. Use from one thread. Every method but `close` may raise `StoreUnavailable`."""
 
@@ -98,6 +123,11 @@ class JobStore:
                 self._db.execute(f"PRAGMA {mode}")
             with self._db:
                 self._db.execute(_SCHEMA)
+                known = {name for _, name, *_ in self._db.execute("PRAGMA table_info(jobs)")}
+                for column in _LATER_COLUMNS:
+                    if column.split()[0] not in known:
+                        self._db.execute(f"ALTER TABLE jobs ADD COLUMN {column}")
+                self._db.execute(_INDEXES)
         except apsw.BusyError as exc:
             reason = "another server is using this file; an agent runs in one process"
             raise SettingsError(str(path), "", reason) from exc
@@ -114,21 +144,45 @@ class JobStore:
         """A job by its id."""
         return self._one(f"SELECT {_COLUMNS} FROM jobs WHERE job_id = ?", job_id)  # noqa: S608  # a constant
 
-    def add(self, job_id: str, digest: bytes, offer: bytes, at: UnixMs, expires_at: UnixMs) -> None:
+    def add(self, new: NewJob, at: UnixMs) -> None:
         """Take a job whose id is new."""
         self._write(
-            "INSERT INTO jobs (job_id, digest, offer, status, accepted_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
-            job_id,
-            digest,
-            offer,
+            "INSERT INTO jobs (job_id, digest, offer, expires_at, sender, host, parent, status, accepted_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            new.job_id,
+            new.digest,
+            new.offer,
+            new.expires_at,
+            new.sender,
+            new.host,
+            new.parent,
             JobStatus.ACCEPTED,
             at,
-            expires_at,
         )
 
     def open(self) -> int:
         """How many jobs have not ended."""
         return int(self._value("SELECT count(*) FROM jobs WHERE status IN ('accepted', 'running')"))
+
+    def open_of(self, sender: str) -> int:
+        """How many of a sender's jobs have not ended."""
+        return int(self._value(f"SELECT count(*) FROM jobs WHERE {_OPEN} AND sender = ?", sender))  # noqa: S608
+
+    def open_at(self, host: str) -> int:
+        """How many jobs of senders at a host have not ended."""
+        return int(self._value(f"SELECT count(*) FROM jobs WHERE {_OPEN} AND host = ?", host))  # noqa: S608
+
+    def depth(self, job_id: str, most: int) -> int:
+        """How many jobs stand one above the other here, from this one upward: `most` at most, 0 where it is none."""
+        return int(
+            self._value(
+                "WITH RECURSIVE above (id, depth) AS (VALUES (?, 0) UNION ALL"
+                " SELECT jobs.parent, depth + 1 FROM above JOIN jobs ON jobs.job_id = above.id WHERE depth < ?)"
+                " SELECT max(depth) FROM above",
+                job_id,
+                most,
+            )
+        )
 
     def begin(self, at: UnixMs) -> StoredJob | None:
         """Begin the job that waits longest; None where none waits."""
@@ -146,9 +200,12 @@ class JobStore:
             job_id,
         )
 
-    def recover(self) -> int:
-        """Let every job wait again that a server was working on when it died; gives how many."""
-        return self._write("UPDATE jobs SET status = 'accepted' WHERE status = 'running'")
+    def recover(self) -> None:
+        """Let every job wait again that a server was working on when it died, and tell of what it was telling of."""
+        self._write("UPDATE jobs SET status = 'accepted' WHERE status = 'running'")
+        self._write(
+            "UPDATE jobs SET settle_at = acknowledged_at WHERE acknowledged_at IS NOT NULL AND settled_at IS NULL"
+        )
 
     def end(
         self, job_id: str, status: JobStatus, result: bytes, cost: MicroUSDC, at: UnixMs, *, callback: bool
@@ -197,36 +254,42 @@ class JobStore:
     def acknowledge(self, job_id: str, at: UnixMs) -> bool:
         """Write down that a completed job's hirer acknowledged it; False where that stood there before."""
         changed = self._write(
-            "UPDATE jobs SET acknowledged_at = ? WHERE job_id = ? AND status = 'completed' AND acknowledged_at IS NULL",
+            "UPDATE jobs SET acknowledged_at = ?1, settle_at = ?1"
+            " WHERE job_id = ?2 AND status = 'completed' AND acknowledged_at IS NULL",
             at,
             job_id,
         )
         return changed == 1
 
-    def unsettled(self) -> list[StoredJob]:
-        """The acknowledged jobs of which nobody was told yet, the oldest first."""
-        return self._all(
-            f"SELECT {_COLUMNS} FROM jobs WHERE acknowledged_at IS NOT NULL AND settled_at IS NULL ORDER BY number"  # noqa: S608
-        )
+    def take_settlement(self, now: UnixMs, again_at: UnixMs) -> StoredJob | None:
+        """The acknowledged job of which somebody is to be told by now, longest due first; it is due again then."""
+        return self._take("settle_at", now, again_at)
+
+    def next_settlement(self) -> UnixMs | None:
+        """When somebody is to be told of the next acknowledged job; None where of none."""
+        return self._earliest("settle_at")
 
     def settle(self, job_id: str, at: UnixMs) -> None:
         """Write down that whoever settles was told of an acknowledged job."""
-        self._write("UPDATE jobs SET settled_at = ? WHERE job_id = ?", at, job_id)
+        self._write("UPDATE jobs SET settled_at = ?, settle_at = NULL WHERE job_id = ?", at, job_id)
+
+    def settle_again(self, job_id: str, at: UnixMs) -> None:
+        """Write down when somebody is told again of an acknowledged job."""
+        self._write("UPDATE jobs SET settle_at = ? WHERE job_id = ?", at, job_id)
 
     # -- callbacks ---------------------------------------------------------------------------------------------------
 
-    def due_callbacks(self, now: UnixMs, most: int) -> list[StoredJob]:
-        """The jobs whose hirer is to be told by now, the longest due first."""
-        return self._all(
-            f"SELECT {_COLUMNS} FROM jobs WHERE callback_at <= ? ORDER BY callback_at LIMIT ?",  # noqa: S608
-            now,
-            most,
-        )
+    def take_callback(self, now: UnixMs, again_at: UnixMs) -> StoredJob | None:
+        """The job whose hirer is to be told by now, longest due first; it is due again then."""
+        return self._take("callback_at", now, again_at)
 
     def next_callback(self) -> UnixMs | None:
         """When the next hirer is to be told; None where none is."""
-        at = self._value("SELECT min(callback_at) FROM jobs WHERE callback_at IS NOT NULL")
-        return None if at is None else UnixMs(at)
+        return self._earliest("callback_at")
+
+    def postpone_callback(self, job_id: str, at: UnixMs) -> None:
+        """Write down when a hirer is told who was not told yet; it is no try."""
+        self._write("UPDATE jobs SET callback_at = ? WHERE job_id = ?", at, job_id)
 
     def count_callback(self, job_id: str, again_at: UnixMs | None) -> None:
         """Write down one more try of a callback, and when the next is due: None for never."""
@@ -242,6 +305,22 @@ class JobStore:
         """The fingerprint of a sender's first key: this one, where none is kept yet."""
         self._write("INSERT OR IGNORE INTO pins VALUES (?, ?)", sender, fingerprint)
         return str(self._value("SELECT fingerprint FROM pins WHERE sender = ?", sender))
+
+    def is_pinned(self, sender: str) -> bool:
+        """Whether a sender's key is kept."""
+        return bool(self._value("SELECT count(*) FROM pins WHERE sender = ?", sender))
+
+    def _take(self, due: str, now: UnixMs, again_at: UnixMs) -> StoredJob | None:
+        return self._one(
+            f"UPDATE jobs SET {due} = ? WHERE number ="  # noqa: S608  # a column
+            f" (SELECT number FROM jobs WHERE {due} <= ? ORDER BY {due}, number LIMIT 1) RETURNING {_COLUMNS}",
+            again_at,
+            now,
+        )
+
+    def _earliest(self, due: str) -> UnixMs | None:
+        at = self._value(f"SELECT min({due}) FROM jobs WHERE {due} IS NOT NULL")  # noqa: S608  # a column
+        return None if at is None else UnixMs(at)
 
     def _value(self, sql: str, *given: Any) -> Any:
         return self._rows(sql, given)[0][0]

@@ -77,7 +77,8 @@ and logged. It is cancelled when the job's time is over or the server ends; what
 
 Settle = Callable[[Job, MicroUSDC], Awaitable[None]]
 """Told of a job whose hirer acknowledged that they owe so many micro-USDC for it: once, or again under the same job id
-where the server ended or it failed before it was done."""
+where the server ended or it failed before it was done. It is told of a few jobs at a time, and cancelled after a
+minute."""
 
 
 class StandingUnknown(Exception):
@@ -86,7 +87,8 @@ class StandingUnknown(Exception):
 
 CheckStanding = Callable[[str], Awaitable[str | None]]
 """Gives why nothing is done for a provenance id, as a sentence for its owner; None where it stands well. Raises
-`StandingUnknown`."""
+`StandingUnknown` with words for them; whatever else it raises, and ten seconds without an answer, are the same without
+words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Terms:
         most_seconds: the work on a job is cancelled after so many, whatever it offers.
         at_once: how many jobs are worked on at the same time.
         queue: how many more may wait; the next is answered 429.
+        per_sender: how many of all these may be of one provenance id. People, who have your secret, have no such bound.
+        per_host: how many may be of ids at the same host, or of the same owner of repositories.
         offer_bytes: the longest offer.
         result_bytes: the longest signed result; hirers read no more than a mebibyte as a rule.
         keep_days: how long an ended job can be asked for.
@@ -107,6 +111,8 @@ class Terms:
     most_seconds: float = 3600.0
     at_once: int = 4
     queue: int = 100
+    per_sender: int = 25
+    per_host: int = 50
     offer_bytes: int = 512 * 1024
     result_bytes: int = 1024 * 1024
     keep_days: int = 30

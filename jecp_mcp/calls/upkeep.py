@@ -237,7 +237,9 @@ class Upkeep:
                 continue
             end = await self._resolve(row.call_id)
             charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN and row.state in OPEN:
+            if charge is not Charge.UNKNOWN and is_pending(row):
+                log.info("call %s, which its payee worked on, has ended: charged=%s", row.call_id, charge.value)
+            elif charge is not Charge.UNKNOWN and row.state in OPEN:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
             # Who is known to work on a call was not asked in vain.

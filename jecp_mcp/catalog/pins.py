@@ -85,6 +85,8 @@ class Pins:
         settings: CatalogSettings,
         clock: Clock,
         commands: CommandLine = PLAIN,
+        *,
+        own: Iterable[str] = (),
     ) -> None:
         """Look at nothing yet.
 
@@ -94,8 +96,10 @@ class Pins:
             settings: the section ``[catalog]``.
             clock: when something was seen.
             commands: what the operator is told to run.
+            own: those of the sources whose offers the operator writes: a change of theirs is approved as it is.
         """
         self._commands = commands
+        self._own = frozenset(own)
         self._file = PinFile(path)
         self._sources = tuple(sources)
         self._clock = clock
@@ -254,9 +258,9 @@ class Pins:
         first: list[_Seen] = []
         for one, found in judge.all(seen):
             held.pop(one.row.key, None)
-            if found is not None:
+            if found is not None and one.action.source not in self._own:
                 held[one.row.key] = _reason(found)
-            elif one.row.id not in judge.known:
+            elif found is not None or one.row.id not in judge.known:
                 first.append(one)
         return Vetting(held, near_popular(_calls(calls_of(catalog.actions)))), first
 

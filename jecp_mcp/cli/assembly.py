@@ -196,7 +196,8 @@ async def build(
     assert isinstance(at_hub, HubWay)
     client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
-    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands)
+    own = [source.name for way in ways.values() if way.own_offers for source in way.sources]
+    pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands, own=own)
     registry = ToolRegistry(settings.tools, start.commands, Obstacles(policy))
     publisher = Publisher(source, pins, registry, changed)
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)

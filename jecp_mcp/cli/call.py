@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Show = Callable[[Mapping[str, Any]], None]
 
 
-def _amount(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def usdc_amount(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """An amount in USDC, as `jecp_call` takes it."""
     from jecp_mcp.money import format_usdc, parse_usdc
 
@@ -59,7 +59,9 @@ def _amount(_context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--output", metavar="PATH", type=TargetPath(path_type=Path), help="Save the file the call produces (or a folder)."
 )
-@click.option("--max-usdc", metavar="USDC", callback=_amount, help="What it may cost at most; only lowers the limits.")
+@click.option(
+    "--max-usdc", metavar="USDC", callback=usdc_amount, help="What it may cost at most; only lowers the limits."
+)
 @click.option("--label", metavar="TEXT", help="Buy a further copy of an identical call, told apart by TEXT.")
 @as_json
 def command(
@@ -80,7 +82,7 @@ def command(
     it is paid but could not be shown or saved: the same call again then gives the stored answer and is not charged.
     """
     given = start_from(where)
-    parsed = _parse_arguments(arguments)
+    parsed = parse_arguments(arguments)
     check_room(output)
     check_streams()
     asked = {name: value for name, value in (("max_usdc", max_usdc), ("label", label)) if value is not None}
@@ -118,18 +120,23 @@ def _unwritable(fd: int) -> bool:
     return any(event & (select.POLLERR | select.POLLNVAL) for _, event in ready.poll(0))
 
 
-def _parse_arguments(text: str) -> dict[str, Any]:
+def parse_arguments(text: str, what: str = "the arguments") -> dict[str, Any]:
+    """A JSON object that was given as text, or on standard input where that is ``-``.
+
+    Raises:
+        UsageError: it is something else; `what` names it, in the plural.
+    """
     try:
         # JSON is UTF-8 (RFC 8259 §8.1), whatever this machine's code page.
         text = sys.stdin.buffer.read().decode() if text == "-" else text
         text.encode()
         value = json.loads(text)
     except UnicodeError as exc:
-        raise click.UsageError("the arguments are not UTF-8 text", click.get_current_context()) from exc
+        raise click.UsageError(f"{what} are not UTF-8 text", click.get_current_context()) from exc
     except (ValueError, RecursionError) as exc:
-        raise click.UsageError(f"the arguments are not JSON: {exc}", click.get_current_context()) from exc
+        raise click.UsageError(f"{what} are not JSON: {exc}", click.get_current_context()) from exc
     if not isinstance(value, dict):
-        raise click.UsageError("the arguments are a JSON object", click.get_current_context())
+        raise click.UsageError(f"{what} are a JSON object", click.get_current_context())
     return value
 
 

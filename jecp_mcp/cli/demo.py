@@ -35,7 +35,7 @@ PER_CALL, PER_DAY = "0.25", "2.00"
     help="Where the bought files are saved.",
 )
 def command(output: Path) -> None:
-    """Watch the whole story with test money, at a Hub and at a merchant: buying, refusals, recovery, and the books."""
+    """Watch the whole story with test money, at a Hub, a merchant and agents: buying, refusals, recovery, the books."""
     extras.SANDBOX.require()
     check_folder(output)
     begun = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import ledger
+from jecp_mcp.cli.demo_agents import OVERCHARGER, AgentChapter
 from jecp_mcp.cli.demo_host import Host, billing
 from jecp_mcp.cli.demo_merchant import MerchantChapter
 from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.sandbox_client import MerchantClient, SandboxClient
+from jecp_mcp.cli.sandbox_client import AgentsClient, MerchantClient, SandboxClient
 from jecp_mcp.cli.saved_files import NotWritten, write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
@@ -76,9 +78,12 @@ class DemoScript:
         self._output = output
         self._per_call = per_call
         assert hub.merchant is not None, "the demo's sandbox has a merchant"
+        assert hub.agents is not None, "and agents"
         self._http, self._shop, self._chain = Http(hub.url), Http(hub.merchant.url), Http(hub.merchant.chain)
         self._sandbox = SandboxClient(hub, self._http)
         self._merchant = MerchantClient(hub.merchant, hub.control_key, self._shop, self._chain)
+        self._hired = Http(AgentsClient.origin(hub.agents))
+        self._agents = AgentChapter(host, AgentsClient(hub.agents, self._hired), log, TEXT)
 
     async def run(self) -> None:
         """Tell it.
@@ -90,10 +95,11 @@ class DemoScript:
         """
         self._log.title(
             "The whole story",
-            f"A Hub with test money at {self._hub.url}, and a merchant at {self._merchant.url}; the server behind the "
-            "official MCP client over stdio.",
+            f"A Hub with test money at {self._hub.url}, a merchant at {self._merchant.url}, and agents to hire; the "
+            "server behind the official MCP client over stdio.",
         )
-        async with self._http, self._shop, self._chain:
+        async with self._http, self._shop, self._chain, self._hired:
+            waking = asyncio.create_task(self._agents.wake())  # beside what comes before they are hired
             await self._catalog()
             await self._invoice()
             await self._csv()
@@ -103,6 +109,8 @@ class DemoScript:
             await self._empty_wallet()
             await self._lost_answer()
             await MerchantChapter(self._host, self._merchant, self._log, TEXT, self._per_call).run()
+            await waking
+            await self._agents.run()
             await self._books()
         self._log.end("Everything held.")
 
@@ -213,7 +221,7 @@ class DemoScript:
         self._log.check(await self._total_charged() - before == paid, "the Hub charged once")
 
     async def _books(self) -> None:
-        self._log.step("The books: ours, and beside them the Hub's and the chain's")
+        self._log.step("The books: ours, and beside them the Hub's, the chain's and the agents'")
         environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
         given = Start(load_settings(environ=environ), self._state, None)
         ours = [row for row in await ledger.read(given) if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
@@ -227,7 +235,7 @@ class DemoScript:
             if row["transaction_id"] in transfers
         }
         self._log.check(not transfers, "every transfer on the chain is one of ours")
-        theirs |= paid
+        theirs |= paid | self._agents.owed
         together = format_usdc(MicroUSDC(int(sum(theirs.values()) * 1_000_000)))
         rows = [
             (row["tool"], row["state"], row["charged_usdc"], format(theirs.get(row["call_id"], "—")))
@@ -238,14 +246,16 @@ class DemoScript:
         for limit in spent["limits"]:
             self._log.note(f"{limit['limit']}: {limit['used_usdc']} of {limit['limit_usdc']} USDC used")
         self._log.check(
-            {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours} == theirs,
+            {row["call_id"]: Decimal(row["charged_usdc"]) for row in ours if row["charged_usdc"] != "0.00"} == theirs,
             "every call stands in both books with the same amount",
         )
         self._log.check(
-            Decimal(spent["charged_usdc"]) == Decimal(books["charged_usdc"]) + sum(paid.values()),
+            Decimal(spent["charged_usdc"])
+            == Decimal(books["charged_usdc"]) + sum(paid.values()) + sum(self._agents.owed.values()),
             "the sums are equal to the micro-USDC",
         )
-        self._log.check(Decimal(spent["held_usdc"]) == 0, "nothing is left held")
+        [held] = spent["open_holds"]
+        self._log.check(held["tool"] == OVERCHARGER, "nothing is left held but what the overcharger was offered")
 
     async def _read_file(self, uri: str) -> bytes:
         """A bought file, piece by piece."""

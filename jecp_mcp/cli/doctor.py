@@ -146,7 +146,7 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
-        if given.settings.ajp.agents:
+        if given.settings.ajp.hires:
             from jecp_mcp.cli.checks.agents import agent_findings
 
             findings += await agent_findings(given)

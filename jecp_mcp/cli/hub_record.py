@@ -58,11 +58,13 @@ class SandboxAgents:
         hirer: the id of who hires.
         key: the key that they sign with, which is worth nothing elsewhere.
         agents: each as `jecp_mcp.sandbox.ajp.run` says it.
+        index_url: where it is asked how they stand; None beside a Hub of an earlier version.
     """
 
     hirer: str
     key: str = field(repr=False)
     agents: tuple[Mapping[str, Any], ...]
+    index_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,9 @@ def _agents(said: Any) -> SandboxAgents | None:
     if said is None:
         return None
     hirer = said["hirer"]
-    return SandboxAgents(str(hirer["id"]), str(hirer["private_key"]), tuple(said["agents"]))
+    index = said.get("index_url")
+    known = None if index is None else str(index)
+    return SandboxAgents(str(hirer["id"]), str(hirer["private_key"]), tuple(said["agents"]), known)
 
 
 def _open(path: Path, also: int = 0) -> int:

@@ -28,6 +28,8 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "catalog": "List what is on sale; approve what changed in it.",
         "describe": "Show what an action does, takes and costs.",
         "call": "Buy one call.",
+        "hire": "Have an agent do a job.",
+        "jobs": "List the jobs of hired agents, or show one.",
         "files": "List, copy or open the files that calls produced.",
         "status": "Show what became of a call, and its answer.",
         "refund": "Ask for a call's money back.",

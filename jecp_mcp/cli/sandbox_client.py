@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
-from jecp_mcp.cli.hub_record import SandboxHub, SandboxMerchant
+from jecp_mcp.cli.hub_record import SandboxAgents, SandboxHub, SandboxMerchant
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
 from jecp_mcp.money import MicroUSDC
@@ -109,6 +109,38 @@ class MerchantClient:
 
     async def _post(self, path: str, body: dict[str, Any]) -> None:
         await _ask(self._shop, "POST", self.url + path, self._headers, json.dumps(body).encode())
+
+
+class AgentsClient:
+    """What a test asks the sandbox's agents beside what the wallet does."""
+
+    def __init__(self, agents: SandboxAgents, http: Http) -> None:
+        self._agents = agents
+        self._http = http
+
+    @staticmethod
+    def origin(agents: SandboxAgents) -> str:
+        """Where they are."""
+        return f"http://{agents.hirer.removeprefix('provenance:domain:').partition('/')[0]}"
+
+    async def wake(self) -> None:
+        """Ask for something, and wait until they run.
+
+        Raises:
+            PayeeError: they do not.
+        """
+        hirer = self._agents.hirer.removeprefix("provenance:domain:")
+        await _ask(self._http, "GET", f"http://{hirer}/.well-known/provenance.json")
+
+    async def result(self, agent: str, job_id: str) -> dict[str, Any]:
+        """A job's result in an agent's own books.
+
+        Raises:
+            PayeeError: it has none.
+        """
+        url = f"{self.origin(self._agents)}/{agent}/jobs/{job_id}"
+        found: dict[str, Any] = json.loads((await _ask(self._http, "GET", url)).body)
+        return found
 
 
 async def _ask(

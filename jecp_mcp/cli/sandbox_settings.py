@@ -60,4 +60,4 @@ def _ajp(there: SandboxAgents) -> AjpSettings:
         }
         for one in there.agents
     ]
-    return AjpSettings.model_validate({"identity": there.hirer, "agents": agents})
+    return AjpSettings.model_validate({"identity": there.hirer, "agents": agents, "index_url": there.index_url})

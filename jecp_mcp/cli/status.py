@@ -10,7 +10,7 @@ import click
 
 from jecp_mcp.cli.advice import for_person
 from jecp_mcp.cli.examples import examples
-from jecp_mcp.cli.options import as_json, common_options, start_from
+from jecp_mcp.cli.options import Start, as_json, common_options, start_from
 from jecp_mcp.plurals import counted
 
 
@@ -34,6 +34,15 @@ def command(call_id: str | None, as_json: bool, **given: Any) -> None:
         if not as_json:
             _list(found)
         return
+    show_call(where, call_id, as_json=as_json)
+
+
+def show_call(where: Start, call_id: str, *, as_json: bool) -> None:
+    """Show what became of one call.
+
+    Raises:
+        CallFailed: it cannot be told.
+    """
     from jecp_mcp.cli.call import pay_and_show
     from jecp_mcp.cli.own_tools import CallFailed, why_or_where
 
@@ -58,7 +67,7 @@ def _list(found: Mapping[str, Any]) -> None:
             one["created_at"][:19].replace("T", " "),
             one["tool"],
             rich_output.state(one["state"]),
-            _amount(one),
+            usdc_of(one),
             ", ".join(f"{name}: {text}" for name, text in one.get("asked", {}).items()),
         )
         for one in found["calls"]
@@ -75,7 +84,7 @@ def _print(one: Mapping[str, Any]) -> None:
     from jecp_mcp.cli import rich_output
 
     told = {"call": one["call_id"], "tool": one["tool"], "state": rich_output.state(one["state"])}
-    told |= {"when": one["created_at"], "charged": _amount(one), "held until proven": one.get("held_usdc")}
+    told |= {"when": one["created_at"], "charged": usdc_of(one), "held until proven": one.get("held_usdc")}
     told |= {"asked": ", ".join(f"{name}: {text}" for name, text in one.get("asked", {}).items()) or None}
     told |= {
         "listed price": one.get("listed_usdc"),
@@ -87,7 +96,8 @@ def _print(one: Mapping[str, Any]) -> None:
     rich_output.show(rich_output.Facts(told))
 
 
-def _amount(one: Mapping[str, Any]) -> str:
+def usdc_of(one: Mapping[str, Any]) -> str:
+    """What a call cost, in USDC or in words."""
     if one["charged"] == "no":
         return "free"
     return one.get("charged_usdc") or ("not known" if one["charged"] == "unknown" else "unreadable")

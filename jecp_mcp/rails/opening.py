@@ -19,7 +19,7 @@ def _open_x402(parts: Parts) -> Way | None:
 
 
 def _open_ajp(parts: Parts) -> Way | None:
-    if not parts.settings.ajp.agents:
+    if not parts.settings.ajp.hires:
         return None
     from jecp_mcp.rails.ajp.opening import open_ajp
 

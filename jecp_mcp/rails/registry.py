@@ -52,6 +52,7 @@ class Way:
 
     Attributes:
         sources: where the offers are that it pays for.
+        own_offers: whether the operator writes those offers, so that no change of one is a stranger's.
         sells: the sources of offers that stand in no catalog, because a tool makes each of what it is asked for.
         account: who pays by it, where there is something to ask of them.
         witness: who tells the time, where the operator trusts somebody there.
@@ -64,6 +65,7 @@ class Way:
     witness: Witness | None = None
     opened: AbstractAsyncContextManager[Any] | None = None
     sells: tuple[str, ...] = ()
+    own_offers: bool = False
 
 
 class Rails:

@@ -8,9 +8,12 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from jecp_mcp.settings.fields import Amount, Section, Whole, Words
+from jecp_mcp.settings.merchants import read_place
 
 _DOMAIN: Final = "provenance:domain:"
-_ID: Final = re.compile(r"provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}", re.ASCII)
+AGENT_ID: Final = r"^provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}$"
+"""The form of an agent's id."""
+_ID: Final = re.compile(AGENT_ID, re.ASCII)
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
@@ -41,6 +44,12 @@ def _variable(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    if "?" in read_place(text).url:
+        raise ValueError("an index is named by its address, without a query")
+    return text
+
+
 AgentId = Annotated[str, AfterValidator(_id)]
 
 
@@ -58,6 +67,7 @@ class AgentSettings(Section):
         task_type: the kind of job, in the agent's own terms.
         secret_env: the environment variable with the secret that is shared with it; None to sign with the key.
         require_constraints: what it must declare to keep to.
+        idempotent: whether it starts no second run for an offer that reaches it twice.
     """
 
     name: Annotated[str, AfterValidator(_name)]
@@ -70,6 +80,16 @@ class AgentSettings(Section):
     task_type: str = Field(default="task", min_length=1, max_length=100)
     secret_env: Annotated[str, AfterValidator(_variable)] | None = None
     require_constraints: Words = ()
+    idempotent: bool = False
+
+    @classmethod
+    def unlisted(cls, agent_id: str) -> Self:
+        """One that stands in no settings: its id is its name, and its limits are the default ones.
+
+        Raises:
+            ValueError: the id is none.
+        """
+        return cls.model_construct(name=agent_id, id=_id(agent_id))
 
     @property
     def loopback(self) -> bool:
@@ -81,18 +101,24 @@ class AjpSettings(Section):
     """[ajp]: hiring agents by AJP.
 
     Attributes:
-        agents: who may be hired; empty is off.
+        agents: who may be hired.
+        allow_unlisted: whether a model may hire any other, each time with a person's approval.
         identity: the id of whoever hires, under which their declaration stands.
         declaration_url: where that stands, if not at the standard place of the id.
         sender_type: how a job's sender names itself where it signs with its key.
+        index_url: an index of agents that is asked how each stands before it is hired; None to ask none.
+        on_standing_unavailable: what then follows where it does not say.
         grace_seconds: how long a job is waited for beyond what it may take.
         max_result_bytes: the longest result read.
     """
 
     agents: Annotated[tuple[AgentSettings, ...], Field(max_length=100)] = ()
+    allow_unlisted: bool = False
     identity: AgentId | None = None
     declaration_url: str | None = Field(default=None, max_length=2_048)
     sender_type: Literal["agent", "orchestrator"] = "agent"
+    index_url: Annotated[str, AfterValidator(_address)] | None = None
+    on_standing_unavailable: Literal["deny", "allow"] = "deny"
     grace_seconds: Whole = Field(default=60, ge=1, le=86_400)
     max_result_bytes: Whole = Field(default=1_048_576, ge=1_024, le=10_485_760)
 
@@ -100,6 +126,16 @@ class AjpSettings(Section):
     def loopback(self) -> bool:
         """Whether the agents are on this machine: the sandbox's."""
         return any(agent.loopback for agent in self.agents)
+
+    @property
+    def hires(self) -> bool:
+        """Whether anybody may be hired."""
+        return bool(self.agents) or self.allow_unlisted
+
+    @property
+    def signs(self) -> bool:
+        """Whether offers are signed with a key of the operator's."""
+        return self.allow_unlisted or any(agent.secret_env is None for agent in self.agents)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -114,10 +150,15 @@ class AjpSettings(Section):
             raise ValueError(f'two agents have the name "{twice[0]}"')
         if len({agent.loopback for agent in self.agents}) > 1:
             raise ValueError("agents are either all on this machine (the sandbox's) or none of them is")
-        signed = [agent.name for agent in self.agents if agent.secret_env is None]
-        if self.identity is None and signed:
+        if self.identity is None and self.signs:
+            first = next((agent.name for agent in self.agents if agent.secret_env is None), None)
+            if first is None:
+                raise ValueError(
+                    'allow_unlisted: agents must know who hires them: set identity = "provenance:domain:you.example" '
+                    "under [ajp]"
+                )
             raise ValueError(
-                f'the agent "{signed[0]}" must know who hires it: set identity = "provenance:domain:you.example" under '
+                f'the agent "{first}" must know who hires it: set identity = "provenance:domain:you.example" under '
                 "[ajp], or give the agent secret_env, the name of a variable with a secret that you share with it"
             )
         return self

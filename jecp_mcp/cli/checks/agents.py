@@ -30,7 +30,7 @@ async def agent_findings(given: Start) -> list[Finding]:
     if absence is not None:
         return [Finding(Level.FAULT, _ABOUT, absence, _NOT_HIRED, AJP.install())]
     findings: list[Finding] = []
-    if any(agent.secret_env is None for agent in settings.agents):
+    if settings.signs:
         findings.append(await _own(given))
     with closing(PayeePins(given.state, PINS, clock)) as pins:
         async with HttpGate(clock, loopback=settings.loopback) as gate:

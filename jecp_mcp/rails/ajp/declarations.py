@@ -5,9 +5,11 @@ What was seen first is pinned: the key and the endpoint. Another of either is an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jecp_mcp.agent_declarations import AnotherDeclared, PublishedDeclarations
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -17,12 +19,11 @@ from jecp_mcp.rails.codes import AGENT_NOT_TRUSTED, AGENT_UNREACHABLE
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.settings.merchants import Place, read_place
-from jecp_mcp.wire.ajp.declaration import MAX_BYTES, Declaration, read_declaration, standard_place
+from jecp_mcp.wire.ajp.declaration import WELL_KNOWN, Coverage, Declaration, standard_place
+from jecp_mcp.wire.ajp.notice import MAX_BYTES, NOTICES, vouches
+from jecp_mcp.wire.ajp.signatures import PublicKey
 
-_FRESH_SECONDS: Final = 300.0
-"""How long a declaration is gone by."""
 _SECONDS: Final = 8.0
-_OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,9 @@ class Declarations:
             loopback: whether agents are on this machine, and nowhere else.
         """
         self._gate = gate
+        self._published = PublishedDeclarations(gate, clock)
         self._pins = pins
-        self._clock = clock
         self._loopback = loopback
-        self._known: dict[str, tuple[float, Declaration]] = {}
 
     async def identify(self, agent: AgentSettings) -> Identity | Refusal:
         """Who an agent is; or why it is not hired."""
@@ -78,47 +78,58 @@ class Declarations:
                 "nothing was charged.",
                 source="bridge",
             )
-        return Identity(found, endpoint, self._new_payee(agent, found, endpoint))
+        return Identity(found, endpoint, await self._new_payee(agent, found, endpoint))
 
     async def admit(self, agent: AgentSettings, pin: str, *, agreed: bool) -> bool:
         """Whether an agent may be hired as it is now; it is pinned then."""
         return await self._pins.admit(agent.id, pin, agreed=agreed)
 
-    def _new_payee(self, agent: AgentSettings, found: Declaration, endpoint: Place) -> str | None:
+    async def _new_payee(self, agent: AgentSettings, found: Declaration, endpoint: Place) -> str | None:
         known = self._pins.of(agent.id)
         if known is None:
             return "Who was hired before cannot be read on this machine, so a person must agree to each agent."
         if not known or _pin(found, endpoint) in known:
             return None
-        changed = "key" if all(not one.startswith(found.key.fingerprint) for one in known) else "endpoint"
+        keys = [one.partition(" ")[0] for one in known]
+        changed = "endpoint" if found.key.text in keys else "key"
+        vouched = changed == "key" and await self._is_vouched_for(agent, found.key, keys)
+        told = "The key that it had before vouches for this one." if vouched else "It may be somebody else."
         return (
             f"The agent {agent.name} has another {changed} than when it was hired before: now the key "
-            f"{found.key.fingerprint[:16]}… at {endpoint.url}. It may be somebody else."
+            f"{found.key.fingerprint[:16]}… at {endpoint.url}. {told}"
         )
+
+    async def _is_vouched_for(self, agent: AgentSettings, key: PublicKey, before: Sequence[str]) -> bool:
+        """Whether a key that the agent was hired with publishes that this one follows it."""
+        place = standard_place(agent.id, loopback=self._loopback)
+        if place is None or not place.url.endswith(WELL_KNOWN):
+            return False
+        try:
+            heard = await self._gate.exchange(
+                "GET", read_place(f"{place.origin}{NOTICES}"), timeout=_SECONDS, max_bytes=MAX_BYTES
+            )
+            return any(vouches(heard.body, agent.id, PublicKey(one), key) for one in before)
+        except (ExchangeFailed, WireError):
+            return False
 
     async def _declaration(self, agent: AgentSettings) -> Declaration:
         """Raises `WireError` and `ExchangeFailed`."""
-        until, known = self._known.get(agent.id, (0.0, None))
-        if known is not None and self._clock.monotonic() < until:
-            return known
         place = standard_place(agent.id, loopback=self._loopback)
         if place is None:
             raise WireError("its id does not say where its declaration stands")
-        heard = await self._gate.exchange("GET", place, timeout=_SECONDS, max_bytes=MAX_BYTES)
-        if heard.status != _OK:
-            raise ExchangeFailed(sent=True, phase="answer", reason=f"{place.url} answered with status {heard.status}")
+        known = self._published.known(agent.id, place)
+        if known is not None:
+            return known
         try:
-            found = read_declaration(heard.body)
+            return await self._published.fetch(agent.id, place)
+        except AnotherDeclared:
+            raise
         except WireError as exc:
             raise WireError(f"its declaration at {place.url} proves nothing: {exc}") from exc
-        if found.id != agent.id:
-            raise WireError(f"the declaration at {place.url} is of {found.id!a}")
-        self._known[agent.id] = self._clock.monotonic() + _FRESH_SECONDS, found
-        return found
 
 
 def _pin(declaration: Declaration, endpoint: Place) -> str:
-    return f"{declaration.key.fingerprint} {endpoint.url}"
+    return f"{declaration.key.text} {endpoint.url}"
 
 
 def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Place:
@@ -129,6 +140,8 @@ def _endpoint(agent: AgentSettings, found: Declaration, *, loopback: bool) -> Pl
     """
     if agent.fingerprint is not None and found.key.fingerprint != agent.fingerprint:
         raise WireError(f"its key is {found.key.fingerprint}, and the setting fingerprint names another")
+    if agent.require_constraints and found.covers is not Coverage.DECLARATION:
+        raise WireError("its declaration signs its key only, so that anybody could have written what it keeps to")
     lacks = [one for one in agent.require_constraints if one not in found.constraints]
     if lacks:
         raise WireError(f"it does not declare to keep to {lacks[0]!a}, which the settings require")

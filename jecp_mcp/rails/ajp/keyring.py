@@ -29,10 +29,6 @@ class Keyring:
         self._secrets = secrets
         self.fault = fault
 
-    def lacks(self, agent: AgentSettings) -> bool:
-        """Whether there is nothing to sign an agent's offers with."""
-        return agent.name not in self._secrets if agent.secret_env is not None else self._key is None
-
     def signer(self, agent: AgentSettings) -> Signer:
         """What signs an agent's offers.
 

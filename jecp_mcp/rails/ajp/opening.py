@@ -31,7 +31,7 @@ def open_ajp(parts: Parts) -> Way:
     pins = PayeePins(parts.state, PINS, clock)
     declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
     rail = AjpRail(gate, settings, declarations, open_keyring(parts), clock)
-    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins))
+    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins), own_offers=True)
 
 
 def open_keyring(parts: Parts) -> Keyring:
@@ -46,7 +46,7 @@ def open_keyring(parts: Parts) -> Keyring:
         text = parts.agent_key()
         if text is not None:
             key = PrivateKey(text)
-        elif any(agent.secret_env is None for agent in settings.agents):
+        elif settings.signs:
             log.error("there is no key to sign offers with; make one: %s", parts.commands.line("identity", "key"))
     except (SettingsError, WireError) as exc:
         log.error("offers cannot be signed: %s", exc)  # noqa: TRY400 - the cause is in the message

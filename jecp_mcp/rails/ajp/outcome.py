@@ -21,7 +21,6 @@ it is done, and nothing proves that its agent says so  in doubt, and its result 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -49,7 +48,6 @@ REFUSED: Final = frozenset({400, 401, 402, 403, 404, 405, 406, 410, 411, 413, 41
 
 _UNAUTHORIZED: Final = 401
 _TOO_MANY: Final = 429
-_MOST_DIGITS: Final = 9
 
 
 def no_key(reason: str) -> Refusal:
@@ -105,12 +103,6 @@ def refused(status: int, said: JobRefusal, retry_after: int | None, secret_env: 
         source="bridge",
     )
     return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, f"refused with status {status}")
-
-
-def retry_after(headers: Mapping[str, str]) -> int | None:
-    """How long a busy agent asks to be left, in seconds, a day at most; None where it does not say."""
-    text = headers.get("retry-after", "")
-    return min(int(text), 86_400) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def pending(evidence: str = "the agent works on it") -> Outcome:

@@ -7,7 +7,7 @@ asked for. Nothing is acknowledged that was not proven and written down before.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -21,21 +21,23 @@ from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.ajp import outcome
+from jecp_mcp.rails.ajp.client import NO_SUCH_JOB, AgentClient, mounts, retry_after
 from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
+from jecp_mcp.rails.ajp.roster import Roster
+from jecp_mcp.rails.ajp.standing import Standing
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
-from jecp_mcp.settings.ajp import AjpSettings
-from jecp_mcp.settings.merchants import Place, read_place
+from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
 from jecp_mcp.wire.ajp.canonical import LARGE, canonical
 from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
-from jecp_mcp.wire.ajp.report import JobReport, JobStatus, is_settled, read_refusal, read_report
-from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal
+from jecp_mcp.wire.ajp.report import JobReport, JobStatus, read_refusal
+from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal_canonical
 
 NAME: Final = "ajp"
 MOST_PER_CALL: Final = MicroUSDC(10_000_000_000)
@@ -48,28 +50,17 @@ KEPT_SECONDS: Final = 86_400
 PATIENCE_SECONDS: Final = 50.0
 """How long a job is asked for at once before it is left for a while."""
 
-_SECONDS: Final = 20.0
-_FIRST_STEP: Final = 0.25
+_FIRST_STEP: Final = 0.1
 _LONGEST_STEP: Final = 5.0
 _LEAST_WAIT_MS: Final = 5_000
 _LONGEST_WAIT_MS: Final = 60_000
-_JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
-_SEPARATE: Final = ("/jobs", "")
 _OK: Final = range(200, 300)
-_UNLISTED: Final = "its agent does not stand in the settings any more"
+_UNSIGNED: Final = b',"signature":"sha256:' + b"0" * 64 + b'"}'
+"""What stands where a signature will."""
 _NOT_FOUND: Final = 404
 _NO_SUCH_ROUTE: Final = frozenset({404, 405})
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Looked:
-    """A report, or why there is none; `known` is False where the agent says that it has no such job."""
-
-    report: JobReport | None
-    reason: str = ""
-    known: bool = True
 
 
 class AjpRail:
@@ -90,9 +81,10 @@ class AjpRail:
         sleep: Sleep = anyio.sleep,
     ) -> None:
         """Hire through `gate`, as the settings say."""
-        self._gate = gate
+        self._client = AgentClient(gate, settings.max_result_bytes)
         self._settings = settings
-        self._agents = {agent.name: agent for agent in settings.agents}
+        self._roster = Roster(settings)
+        self._standing = Standing(gate, settings)
         self._declarations = declarations
         self._keys = keys
         self._clock = clock
@@ -108,17 +100,21 @@ class AjpRail:
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         """The most that the job may cost, and who the agent is now by its declaration."""
-        agent = self._agents.get(offer.action)
-        if agent is None:
-            return outcome.unwritable(_UNLISTED)
         try:
-            self._keys.signer(agent)
+            agent = self._roster.wanted(offer, arguments)
             bounds = bounds_of(agent, arguments)
         except WireError as exc:
-            return outcome.no_key(str(exc)) if self._keys.lacks(agent) else outcome.unwritable(exc)
+            return outcome.unwritable(exc)
+        try:
+            self._keys.signer(agent)
+        except WireError as exc:
+            return outcome.no_key(str(exc))
         found = await self._declarations.identify(agent)
         if isinstance(found, Refusal):
             return found
+        against = await self._standing.refusal(agent)
+        if against is not None:
+            return against
         key = found.declaration.key
         terms = f"for at most {bounds.seconds} s, at {found.endpoint.url}, by the key {key.fingerprint[:16]}"
         payload = {
@@ -133,8 +129,8 @@ class AjpRail:
             found.payee,
             self._keys.account(agent),
             terms=terms,
-            payload=canonical(payload),
-            because=found.because,
+            payload=jsontext.dumps(payload),
+            because=found.because or (None if self._roster.is_listed(agent) else _unlisted(agent)),
         )
 
     def prepare(
@@ -145,9 +141,7 @@ class AjpRail:
         Raises:
             WireError: it cannot be written.
         """
-        agent = self._agents.get(offer.action)
-        if agent is None:
-            raise WireError(_UNLISTED)
+        agent = self._roster.wanted(offer, arguments)
         found, seconds = _quoted(quote.payload), bounds_of(agent, arguments).seconds
         sender, settings = SenderType(self._settings.sender_type), self._settings
         if agent.secret_env is not None:
@@ -173,7 +167,7 @@ class AjpRail:
         )
         # Whether it could be read, without signing it.
         message = canonical(job.message())
-        read_offer(canonical({**job.message(), "signature": "sha256:" + "0" * 64}))
+        read_offer(message[:-1] + _UNSIGNED)
         payload = Payload(
             agent=agent.name,
             agent_id=agent.id,
@@ -201,17 +195,15 @@ class AjpRail:
         """Sign the offer, make it once, and ask for the job for as long as somebody may wait."""
         try:
             stored = Payload.unpack(call.request.payload)
-            agent = self._agents.get(stored.agent)
-            if agent is None or agent.id != stored.agent_id:
-                return outcome.never_sent("", outcome.unwritable(_UNLISTED))
+            agent = self._roster.stored(stored.agent, stored.agent_id)
             if self._keys.account(agent) != call.request.account:
                 return outcome.never_sent("", account_changed())
-            raw = seal(stored.message, self._keys.signer(agent))
+            raw = seal_canonical(stored.offer.encode(), self._keys.signer(agent))
         except WireError as exc:
             return outcome.never_sent("", outcome.unwritable(exc))
         if not await self._declarations.admit(agent, stored.pin, agreed=stored.agreed):
             return outcome.never_sent("", distrusted(agent, "another key or endpoint of it was hired first"))
-        return await self._offer(call, stored, raw, journal, progress)
+        return await self._offer(call, stored, raw, journal, agent, progress)
 
     async def find_out(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Acknowledge again what was to be acknowledged; else ask for the job, once. Nothing is offered again."""
@@ -231,32 +223,63 @@ class AjpRail:
         return await self._look(call, stored, journal, None if accepted is None else accepted.data)
 
     async def _offer(
-        self, call: OpenCall, stored: Payload, raw: bytes, journal: Journal, progress: Progress | None
+        self,
+        call: OpenCall,
+        stored: Payload,
+        raw: bytes,
+        journal: Journal,
+        agent: AgentSettings,
+        progress: Progress | None,
     ) -> Outcome:
-        secret_env = self._agents[stored.agent].secret_env
+        """Make an offer once; once more to an `idempotent` agent that did not answer and does not know the job."""
         door = Door(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
-        mounts = _mounts(stored.endpoint)
-        for number, mount in enumerate(mounts, 1):
+        places = mounts(stored.endpoint)
+        for number, mount in enumerate(places, 1):
             try:
-                heard = await self._ask("POST", mount, raw, before_sending=door.open)
+                heard = await self._client.offer(mount, raw, door.open)
             except ExchangeFailed as exc:
                 if not exc.sent and number == 1:
                     return outcome.never_sent(exc.reason, None if door.closed is None else door.closed.refusal)
                 if not exc.sent:
                     # Every attempt before was refused.
-                    return outcome.refused(_NOT_FOUND, read_refusal(b""), None, secret_env)
-                return await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
-            if heard.status in _NO_SUCH_ROUTE and number < len(mounts):
+                    return outcome.refused(_NOT_FOUND, read_refusal(b""), None, agent.secret_env)
+                silence = f"no answer came ({exc.reason})"
+                break
+            if heard.status in _NO_SUCH_ROUTE and number < len(places):
                 continue
             if heard.status in _OK:
                 return await self._follow(call, stored, journal, mount, progress)
             if heard.status in outcome.REFUSED:
                 said = read_refusal(heard.body)
-                return outcome.refused(
-                    heard.status, said, said.retry_after_seconds or outcome.retry_after(heard.headers), secret_env
-                )
+                wait = said.retry_after_seconds or retry_after(heard, self._clock)
+                return outcome.refused(heard.status, said, wait, agent.secret_env)
+            silence = f"it answered with status {heard.status}"
             break
-        return await self._after_silence(call, stored, journal, f"it answered with status {heard.status}")
+        found = await self._after_silence(call, stored, journal, silence)
+        if agent.idempotent and found.verdict is Verdict.IN_DOUBT and found.evidence.endswith(NO_SUCH_JOB):
+            return await self._offer_again(call, stored, raw, journal, mount, door, found, progress)
+        return found
+
+    async def _offer_again(
+        self,
+        call: OpenCall,
+        stored: Payload,
+        raw: bytes,
+        journal: Journal,
+        mount: str,
+        door: Door,
+        found: Outcome,
+        progress: Progress | None,
+    ) -> Outcome:
+        """Make the offer a second time to an agent that starts no second run for it; nothing of it is free any more."""
+        try:
+            heard = await self._client.offer(mount, raw, door.open)
+        except ExchangeFailed as exc:
+            again = await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
+            return replace(again, attempts=2 if exc.sent else 1)
+        if heard.status in _OK:
+            return replace(await self._follow(call, stored, journal, mount, progress), attempts=2)
+        return replace(found, attempts=2)
 
     async def _after_silence(self, call: OpenCall, stored: Payload, journal: Journal, reason: str) -> Outcome:
         """Ask for a job that the agent may have taken."""
@@ -290,10 +313,11 @@ class AjpRail:
 
     async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
         """Ask for the job once, at every mount where it is not known which of them took it."""
-        hold = call.request.hold
-        for place in _mounts(stored.endpoint) if mount is None else (mount,):
-            looked = await self._report(call, place)
+        hold, unheard = call.request.hold, None
+        for place in mounts(stored.endpoint) if mount is None else (mount,):
+            looked = await self._client.look(place, job_id_of(call.request.call_id))
             if looked.report is None:
+                unheard = unheard if unheard is not None and unheard.known else looked
                 continue
             try:
                 if mount is None:
@@ -301,28 +325,10 @@ class AjpRail:
                 return self._later(stored, await self._judge(call, stored, looked.report, journal, place))
             except NotNow as exc:
                 return self._later(stored, outcome.in_doubt(str(exc), hold))
-        if mount is not None and looked.known and self._clock.now() < self._due(stored):
-            return self._later(stored, outcome.pending(looked.reason))
-        return self._later(stored, outcome.in_doubt(looked.reason, hold))
-
-    async def _report(self, call: OpenCall, mount: str) -> _Looked:
-        job_id = job_id_of(call.request.call_id)
-        most = self._settings.max_result_bytes
-        try:
-            heard = await self._ask("GET", f"{mount}/{job_id}", None, most=most)
-        except ExchangeFailed as exc:
-            return _Looked(None, f"the agent did not say how it stands ({exc.reason})")
-        if heard.status == _NOT_FOUND:
-            return _Looked(None, "the agent says that it has no such job, which it may have lost", known=False)
-        if heard.status not in _OK:
-            return _Looked(None, f"the agent did not say how it stands, but answered with status {heard.status}")
-        try:
-            report = read_report(heard.body, most)
-        except WireError as exc:
-            return _Looked(None, f"what the agent says of it cannot be read: {exc}")
-        if report.job_id != job_id:
-            return _Looked(None, "the agent speaks of another job")
-        return _Looked(report)
+        assert unheard is not None, "there is a mount"
+        if mount is not None and unheard.known and self._clock.now() < self._due(stored):
+            return self._later(stored, outcome.pending(unheard.reason))
+        return self._later(stored, outcome.in_doubt(unheard.reason, hold))
 
     async def _judge(self, call: OpenCall, stored: Payload, report: JobReport, journal: Journal, mount: str) -> Outcome:
         """What a report comes to. Raises `NotNow`."""
@@ -352,27 +358,10 @@ class AjpRail:
     async def _acknowledge(self, call: OpenCall, stored: Payload, answer: Any, intent: str) -> Outcome:
         amount, mount, stated = intent.split(" ", 2)
         job_id = job_id_of(call.request.call_id)
-        try:
-            heard = await self._ask("POST", f"{mount}/{job_id}/ack", b"{}")
-        except ExchangeFailed as exc:
-            return self._later(stored, outcome.unheard(answer, exc.reason))
-        if heard.status not in _OK or not is_settled(heard.body, job_id):
-            return self._later(stored, outcome.unheard(answer, f"answered with status {heard.status}"))
+        unheard = await self._client.acknowledge(mount, job_id)
+        if unheard is not None:
+            return self._later(stored, outcome.unheard(answer, unheard))
         return outcome.acknowledged(answer, MicroUSDC(int(amount)), stated, stated=not stated.startswith("no "))
-
-    async def _ask(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None,
-        *,
-        most: int = 65_536,
-        before_sending: Callable[[], Awaitable[None]] | None = None,
-    ) -> HttpAnswer:
-        place: Place = read_place(url)
-        return await self._gate.exchange(
-            method, place, headers=_JSON, body=body, timeout=_SECONDS, max_bytes=most, before_sending=before_sending
-        )
 
     def _due(self, stored: Payload) -> int:
         """When the job must be done, Unix ms."""
@@ -390,10 +379,8 @@ class AjpRail:
         return replace(found, look_again_at=UnixMs(now + wait))
 
 
-def _mounts(endpoint: str) -> tuple[str, ...]:
-    """Where jobs are taken, by the protocol's text and as its guide shows it; the same bytes are offered to both."""
-    base = endpoint.rstrip("/")
-    return (base,) if base.endswith("/jobs") else tuple(f"{base}{part}" for part in _SEPARATE)
+def _unlisted(agent: AgentSettings) -> str:
+    return f"No agent {agent.id} stands in the settings, so a person must agree to each of its jobs."
 
 
 def _quoted(payload: bytes) -> dict[str, Any]:

@@ -16,12 +16,10 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.ajp.payload import SCHEMA
-from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
+from jecp_mcp.rails.ajp.roster import CAPABILITY, UNLISTED
+from jecp_mcp.settings.ajp import AGENT_ID, AgentSettings, AjpSettings
 
 SOURCE: Final = "ajp"
-CAPABILITY: Final = "ajp/hire"
-"""What all hires belong to in the mandate: ``ajp/hire:<name>``."""
-
 _REFRESH_SECONDS: Final = 3_600.0
 
 
@@ -39,6 +37,8 @@ class AgentSource:
     def __init__(self, settings: AjpSettings, clock: Clock) -> None:
         """Offer the agents of the settings."""
         offers = [_offer(agent) for agent in settings.agents]
+        if settings.allow_unlisted:
+            offers.append(_unlisted())
         written = jsontext.dumps([[one.key, one.price.amount, one.description] for one in offers])
         revision = hashlib.sha256(written).hexdigest()[:16]
         self.current = Catalog(revision, Rows.of(offers), (), clock.now())
@@ -72,6 +72,29 @@ def _offer(agent: AgentSettings) -> Offer:
         description=f"{words} It gets one job, and its result comes back signed; a long one is asked for by its call.",
         input_schema=_schema(agent),
         timeout_ms=agent.max_seconds * 1000,
+        source=SOURCE,
+    )
+
+
+def _unlisted() -> Offer:
+    limits = AgentSettings.unlisted("provenance:domain:agent.example")
+    schema = _schema(limits)
+    named = {"type": "string", "pattern": AGENT_ID, "description": "Its id, such as provenance:domain:agent.example."}
+    return Offer(
+        *UNLISTED,
+        "",
+        Price(MicroUSDC(limits.max_usdc), "per_job", bounded=True),
+        title="Hire another agent",
+        description=(
+            "An agent that the operator did not list is hired for one job, once a person has agreed to it, each time. "
+            "Its result comes back signed; a long one is asked for by its call."
+        ),
+        input_schema={
+            **schema,
+            "required": ["agent", *schema["required"]],
+            "properties": {"agent": named, **schema["properties"]},
+        },
+        timeout_ms=limits.max_seconds * 1000,
         source=SOURCE,
     )
 

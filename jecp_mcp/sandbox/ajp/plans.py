@@ -1,4 +1,4 @@
-"""Which agents there are to be hired: three that work, and three to see what becomes of money with others."""
+"""Which agents there are to be hired: three that work, and four to see what becomes of money with others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from jecp_mcp.money import MicroUSDC, format_usdc
 
 HIRER: Final = "hirer"
 """The name of who hires them."""
+INDEX: Final = "index"
+"""The name below which the index is served."""
 
 _CENT: Final = 10_000
 _SPARE_SECONDS: Final = 60
@@ -28,6 +30,7 @@ class AgentPlan:
         price: what its work costs, micro-USDC.
         max_seconds: how long to give it.
         fingerprint: of the key that hirers know it by; None for the one it is first met with.
+        incident: what the index has against it; None for a good standing.
     """
 
     name: str
@@ -35,6 +38,7 @@ class AgentPlan:
     price: MicroUSDC
     max_seconds: int = _FEW_SECONDS
     fingerprint: str | None = None
+    incident: str | None = None
 
     def line(self, origin: str) -> dict[str, Any]:
         """What hirers are told of it, where it is served at `origin`."""
@@ -72,6 +76,12 @@ def agent_plans(slow_seconds: float) -> tuple[AgentPlan, ...]:
             fingerprint=_STRANGERS_OLD_KEY,
         ),
         AgentPlan("busy", "Counts as the counter does, but always has as many jobs as it takes.", cent),
+        AgentPlan(
+            "accused",
+            "Counts as the counter does; the index has an open incident against it.",
+            cent,
+            incident="Others say that it gave them results that it made up.",
+        ),
     )
 
 

@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.ajp.config import AgentsConfig
-from jecp_mcp.sandbox.ajp.plans import HIRER, agent_plans, play_key, provenance_id
+from jecp_mcp.sandbox.ajp.plans import HIRER, INDEX, agent_plans, play_key, provenance_id
 from jecp_mcp.sandbox.loopback_server import likely_ports, listen_first, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
 
 Served = dict[str, Any]
 """``{"agents": [{"name", "id", "description", "price_usd", "max_seconds", "fingerprint"}], "hirer": {"id",
-"private_key"}}``: the agents, and who may hire them."""
+"private_key"}, "index_url"}``: the agents, who may hire them, and where it is asked how they stand."""
 
 
 @asynccontextmanager
@@ -50,6 +50,7 @@ async def serve_agents(config: AgentsConfig) -> AsyncIterator[Served]:
         yield {
             "agents": [plan.line(house.origin) for plan in agent_plans(config.slow_seconds)],
             "hirer": {"id": provenance_id(house.origin, HIRER), "private_key": play_key(HIRER)},
+            "index_url": f"{house.origin}/{INDEX}",
         }
 
 
@@ -97,6 +98,7 @@ class _House:
             try:
                 # What they need takes a while to import.
                 from jecp_mcp.sandbox.ajp.agents import agents_at, hirer_declaration
+                from jecp_mcp.sandbox.ajp.index import index_pages
 
                 agents = agents_at(self.origin, self._config)
                 for agent in agents.values():
@@ -104,7 +106,9 @@ class _House:
             except SettingsError as exc:
                 self._open.set_exception(exc)
                 return
-            pages = dict([hirer_declaration(self.origin)])
+            place, hirer = hirer_declaration(self.origin)
+            declared = {name: agent.declaration for name, agent in agents.items()} | {HIRER: hirer}
+            pages = {place: hirer, **index_pages(self.origin, agent_plans(self._config.slow_seconds), declared)}
             self._open.set_result(_Open({name: agent.app for name, agent in agents.items()}, pages))
             await asyncio.Event().wait()
 

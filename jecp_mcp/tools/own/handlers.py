@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
+
 from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import CALL_OVER
-from jecp_mcp.calls.pipeline import Calls
-from jecp_mcp.calls.ports import Caller, Charge, Decision, Reply
+from jecp_mcp.calls.execution import is_pending
+from jecp_mcp.calls.pipeline import STATUS_SECONDS, Calls
+from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Reply
 from jecp_mcp.calls.stored import is_copy
 from jecp_mcp.catalog.search import Finder
 from jecp_mcp.catalog.sources import AllOffers
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
     from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
 REGISTERED: Final = "There is an agent account already. Nothing was changed or charged."
+
+_LOOK_SECONDS: Final = 1.0
+"""How long a question for a call waits first before its payee is asked anew."""
 
 _GIVE_LINK: Final = "Give this link to the user."
 _THEN: Final = (
@@ -199,7 +205,7 @@ class OwnTools:
             LedgerError: the ledger cannot be read.
         """
         row = await self._row(call_id, caller)
-        end = None if row is None else await self._deps.calls.resolve(call_id, caller.patience)
+        end = None if row is None else await self._resolve(call_id, caller)
         if row is None or end is None:
             raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
         action = self._deps.registry.find(row.offer)
@@ -228,6 +234,23 @@ class OwnTools:
             if step is not None:
                 made["next_action"] = next_action_object(step)
         return free_result(made)
+
+    async def _resolve(self, call_id: str, caller: Caller) -> CallEnd | None:
+        """How a call ended, or stands when nobody waits any longer: one that its payee works on is waited for.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        ends, step = anyio.current_time() + min(STATUS_SECONDS, caller.patience), _LOOK_SECONDS
+        while True:
+            end = await self._deps.calls.resolve(call_id, max(0.0, ends - anyio.current_time()))
+            if end is None or end.answer is not None or end.charge is not Charge.UNKNOWN:
+                return end
+            row = await self._row(call_id, caller)
+            if row is None or not is_pending(row) or anyio.current_time() + step > ends:
+                return end
+            await anyio.sleep(step)
+            step *= 1.5
 
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
         return await self._deps.calls.reader(caller.principal).call(call_id)

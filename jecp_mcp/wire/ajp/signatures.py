@@ -27,6 +27,11 @@ SIX_MEMBERS: Final = ("job_id", "status", "output", "constraints_asserted", "com
 # An Ed25519 SubjectPublicKeyInfo in DER before the 32 bytes of its key (RFC 8410 §4).
 _SPKI: Final = bytes.fromhex("302a300506032b6570032100")
 _SPKI_BYTES: Final = 44
+# The field of Ed25519 (RFC 8032 §5.1), and the y of its points of order 1, 2, 4 and 8. Nobody has private keys of
+# those, and everybody can make signatures by them, which hold for many a message.
+_PRIME: Final = 2**255 - 19
+_Y8: Final = int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little")
+_LOW_ORDER: Final = frozenset({0, 1, _PRIME - 1, _Y8, _PRIME - _Y8})
 _SIGNATURE_BYTES: Final = 64
 _LEAST_SECRET: Final = 8
 
@@ -76,13 +81,16 @@ class PublicKey:
         """Read a key.
 
         Raises:
-            WireError: it is no Ed25519 key in that form.
+            WireError: it is no Ed25519 key in that form, or one by which anybody can sign.
         """
         der = _base64(text)
         if der is None or len(der) != _SPKI_BYTES or not der.startswith(_SPKI):
             raise WireError("the public key is no Ed25519 key in base64 of its SubjectPublicKeyInfo")
         self.text, self.fingerprint = text, hashlib.sha256(der).hexdigest()
         self._raw = der[len(_SPKI) :]
+        y = int.from_bytes(self._raw, "little") & (2**255 - 1)
+        if y >= _PRIME or y in _LOW_ORDER:
+            raise WireError("the public key is a point of low order, or none: by such a key anybody can sign anything")
 
     def proves(self, data: bytes, signature: str) -> bool:
         """Whether `signature` is of these bytes, by this key."""
@@ -190,6 +198,11 @@ def seal(message: JSONObject, signer: Signer) -> bytes:
     """
     body = unsigned(message)
     return canonical({**body, "signature": signer.sign(canonical(body))})
+
+
+def seal_canonical(message: bytes, signer: Signer) -> bytes:
+    """The bytes of a message with its signature over all of it, made of its canonical form without one."""
+    return message[:-1] + b',"signature":"' + signer.sign(message).encode("ascii") + b'"}'
 
 
 def coverage(message: JSONObject, verifier: Verifier, *, result: bool = False) -> Coverage:

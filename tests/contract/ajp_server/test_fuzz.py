@@ -133,3 +133,9 @@ async def test_500_odd_offers_and_acknowledgements_are_refused_clearly_or_are_wh
 @pytest.mark.slow
 async def test_5000_odd_offers_and_acknowledgements_are_refused_clearly_or_are_what_was_signed() -> None:
     await _fuzz(range(500, 5_500))
+
+
+@pytest.mark.long
+async def test_100000_odd_offers_and_acknowledgements_are_refused_clearly_or_are_what_was_signed() -> None:
+    for first in range(5_500, 105_500, 5_000):
+        await _fuzz(range(first, first + 5_000))

@@ -118,7 +118,11 @@ async def test_work_is_cancelled_when_its_time_is_over() -> None:
         assert ended == []
         there.time.turn(1)
         report = await there.result()
-        assert ended == ["job_0000000000000001"]
+
+        async def cancelled() -> bool:
+            return ended == ["job_0000000000000001"]
+
+        await until(cancelled)
         assert (report["status"], report["usage"]["duration_seconds"]) == ("expired", 20)
         assert "after 20 s" in report["message"]
         assert AGENT_KEY.verifies(report)

@@ -98,6 +98,19 @@ async def test_the_agents_work_overcharge_change_their_key_and_are_busy_as_they_
         _, busy = await here.offer("busy", "job_00000008")
         assert (busy.status_code, int(busy.headers["Retry-After"])) == (429, busy.json()["retry_after"])
 
+        for name, incidents in (("counter", 0), ("overcharger", 0), ("accused", 1)):
+            place = here.agent(name)["id"].removeprefix("provenance:").replace(":", "/", 1)
+            profile = (await here.http.get(f"{here.line['index_url']}/api/agent/{place}")).json()
+            assert profile["incident_count"] == len(profile["incidents"]) == incidents
+            declared = await here.declared(name)
+            assert profile["public_key"] == declared["identity"]["public_key"]
+            assert (profile["provenance_id"], profile["status"], profile["ajp"]) == (
+                here.agent(name)["id"],
+                "active",
+                declared["ajp"],
+            )
+        assert (await here.http.get(f"{here.line['index_url']}/api/agent/domain/nobody.example")).status_code == 404
+
         known = here.agent("stranger")["fingerprint"]
         assert known == Key("the sandbox's stranger").fingerprint != public_key(await here.declared("stranger"))[1]
         assert [one["name"] for one in here.line["agents"] if one["fingerprint"]] == ["stranger"]

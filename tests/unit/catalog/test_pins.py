@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,17 @@ def test_a_price_cannot_creep_up_in_tolerated_steps(tmp_path: Path) -> None:
     seen_first(tmp_path, offer(price=1_000))
     outcomes = [held(tmp_path, offer(price=price), max_price_rise_percent=10) for price in (1_050, 1_100, 1_150, 1_101)]
     assert outcomes == [set(), set(), {SEEN.key}, {SEEN.key}]
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] if what != "price" else []) for what in PULLED]
+)
+def test_what_the_operator_changes_in_their_own_offers_is_never_held(tmp_path: Path, what: str) -> None:
+    for now in (SEEN, replace(SEEN, **PULLED[what]), replace(SEEN, **PULLED[what])):
+        own = Pins(tmp_path / "pins.sqlite", [HUB], CatalogSettings(), FakeClock(), own=[HUB])
+        with closing(own):
+            assert own.vet(catalog(now)).held == {}
+            assert own.held(catalog(now)) == [], "it is approved as it is"
 
 
 def test_a_price_may_fall_and_come_back_to_what_it_was(tmp_path: Path) -> None:

@@ -67,11 +67,12 @@ def test_the_agents_beside_a_hub_are_told_with_who_hires_them(tmp_path: Path) ->
     record.create()
     agent = {"name": "counter", "id": "provenance:domain:127.0.0.1:9/counter"}
     hirer = {"id": "provenance:domain:127.0.0.1:9/hirer", "private_key": "worthless"}
-    record.write({**READY, "ajp": {"agents": [agent], "hirer": hirer}})
+    record.write({**READY, "ajp": {"agents": [agent], "hirer": hirer, "index_url": "http://127.0.0.1:9/index"}})
     found = record.last
     assert found is not None
     assert found.agents is not None
     assert (found.agents.hirer, found.agents.agents) == (hirer["id"], (agent,))
+    assert found.agents.index_url == "http://127.0.0.1:9/index"
     assert "worthless" not in repr(found)
     record.write({**READY, "ajp": {"agents": [agent]}})
     assert record.last is None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import get_ident
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -21,17 +22,19 @@ from jecp_mcp.cli import reconcile
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.purchases import LOCAL, Purchase
-from jecp_mcp.errors import HeldBack
+from jecp_mcp.errors import HeldBack, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.mandate.ledger import CallRow, Ledger
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.ajp import rail as hiring
+from jecp_mcp.rails.ajp.client import retry_after
 from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.payload import SCHEMA, job_id_of
 from jecp_mcp.rails.ajp.rail import AjpRail
+from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.source import AgentSource
 from jecp_mcp.rails.base import new_call_id
 from jecp_mcp.rails.payee_pins import PayeePins
@@ -40,6 +43,7 @@ from jecp_mcp.settings import MandateSettings, Settings
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place
 from jecp_mcp.tools.own.wallet import call_summary
+from jecp_mcp.wire.ajp.notice import sign_notice
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import Coverage, PrivateKey, SharedSecret, coverage, new_private_key
 from tests.ajp_agent import Agent
@@ -61,6 +65,8 @@ class Wire:
     faults: dict[str, str] = field(default_factory=dict)
     """By ``offer``, ``GET`` or ``ack``: unsent, lost (it never arrives), unheard (its answer is lost), dies."""
     sent: list[str] = field(default_factory=list)
+    later: dict[str, str] = field(default_factory=dict)
+    """What becomes of the request of a step after that."""
 
     async def exchange(
         self,
@@ -74,8 +80,10 @@ class Wire:
         before_sending: Callable[[], Awaitable[None]] | None = None,
     ) -> HttpAnswer:
         step = "ack" if place.path.endswith("/ack") else "offer" if method == "POST" else "GET"
-        step = "declaration" if "well-known" in place.path else step
+        step = "declaration" if "well-known" in place.path else "index" if "/api/agent/" in place.path else step
         fault = self.faults.pop(step, None)
+        if fault is not None and step in self.later:
+            self.faults[step] = self.later.pop(step)
         if fault == "unsent":
             raise ExchangeFailed(sent=False, phase="connect", reason="refused")
         if before_sending is not None:
@@ -155,10 +163,15 @@ async def house(
     *,
     mandate: MandateSettings = MANDATE,
     keys: Keyring | None = None,
+    unlisted: bool = False,
+    index: Mapping[str, str] = MappingProxyType({}),
     **changes: Any,
 ) -> AsyncIterator[House]:
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     wire, settings = Wire(agent), settings_of(agent, **changes)
+    settings = settings.model_copy(update=dict(index))
+    if unlisted:
+        settings = settings.model_copy(update={"agents": (), "allow_unlisted": True})
 
     async def sleep(seconds: float) -> None:
         clock.at += int(seconds * 1000)
@@ -381,6 +394,35 @@ async def test_an_offer_without_a_clear_answer_is_asked_for_and_never_made_again
         assert one.wire.sent.count("offer") == 1
     assert (end.charge, row.state.value) == ((Charge.YES, "settled") if arrives else (Charge.UNKNOWN, "in_doubt"))
     assert end.refusal is None if arrives else "never offered a second time" in end.refusal.message  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("lost", [1, pytest.param(2, marks=pytest.mark.slow)])
+async def test_an_offer_that_never_arrived_is_made_once_more_to_an_agent_that_starts_no_second_run(
+    tmp_path: Path, agent: Agent, clock: StillClock, lost: int
+) -> None:
+    agent.knows = True
+    async with house(tmp_path, agent, clock, idempotent=True) as one:
+        one.wire.faults["offer"] = "lost"
+        if lost == 2:
+            one.wire.later["offer"] = "lost"
+        end = await one.hire()
+        row = await one.row()
+        await one.conserved()
+        assert one.wire.sent.count("offer") == 2
+        if lost == 2:
+            assert (row.state, (await one.look()).state) == (State.IN_DOUBT, State.IN_DOUBT)
+            assert one.wire.sent.count("offer") == 2
+    assert (end.charge, row.attempts) == (Charge.YES if lost == 1 else Charge.UNKNOWN, 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [("9", 9), ("Fri, 15 Jan 2027 08:00:30 GMT", 30), ("Fri, 15 Jan 2027 07:00:00 GMT", 0), ("soon", None), ("", None)],
+)
+def test_how_long_a_busy_agent_wants_to_be_left_is_read_by_number_and_by_date(
+    clock: StillClock, said: str, seconds: int | None
+) -> None:
+    assert retry_after(HttpAnswer(429, {"retry-after": said}, b""), clock) == seconds
 
 
 @pytest.mark.parametrize("fault", ["lost", "unheard", 500, 404, "other"])
@@ -636,6 +678,104 @@ async def test_an_agent_with_another_key_or_endpoint_is_a_new_payee_that_a_perso
 
 
 @pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ({}, None),
+        ({"incident_count": 2}, "it has open incidents there: 2"),
+        ("lost", "does not say how it stands (reset)"),
+        *(
+            pytest.param(profile, said, marks=pytest.mark.slow)
+            for profile, said in (
+                ({"status": "revoked"}, "it is not active there"),
+                ({"provenance_id": "provenance:domain:other.example"}, "stands (the profile is of another"),
+                ({"incident_count": "none"}, "does not say how it stands"),
+                (404, "it is not known there"),
+                (500, "does not say how it stands (it answered with status 500)"),
+                ("far", "does not say how it stands (an address has at most"),
+            )
+        ),
+    ],
+)
+async def test_an_agent_against_which_the_index_speaks_or_of_which_it_says_nothing_is_not_hired(
+    tmp_path: Path, agent: Agent, clock: StillClock, profile: Any, said: str | None
+) -> None:
+    standing = {"provenance_id": agent.id, "status": "active", "incident_count": 0}
+    agent.profile = (
+        (profile, {}) if isinstance(profile, int) else (200, standing | (profile if isinstance(profile, dict) else {}))
+    )
+    index = {"index_url": agent.origin + ("/" + "x" * 2_020 if profile == "far" else "")}
+    async with house(tmp_path, agent, clock, index=index) as one:
+        if profile == "lost":
+            one.wire.faults["index"] = "lost"
+        end = await one.hire()
+    assert (end.charge, len(agent.offers)) == ((Charge.YES, 1) if said is None else (Charge.NO, 0))
+    if said is not None:
+        assert end.refusal is not None
+        assert (end.refusal.code, said in end.refusal.message) == ("AGENT_NOT_TRUSTED", True)
+    unsure = said is not None and "stands" in said
+    async with house(tmp_path, agent, clock, index={**index, "on_standing_unavailable": "allow"}) as one:
+        if profile == "lost":
+            one.wire.faults["index"] = "lost"
+        end = await one.hire(input={"text": "again"})
+    assert end.charge is (Charge.YES if said is None or unsure else Charge.NO)
+
+
+@pytest.mark.parametrize(
+    "by",
+    ["old", "new", *(pytest.param(one, marks=pytest.mark.slow) for one in ("other agent", "other key", "nobody"))],
+)
+async def test_a_person_is_told_whether_the_key_that_an_agent_had_before_vouches_for_the_one_it_has(
+    tmp_path: Path, agent: Agent, clock: StillClock, by: str
+) -> None:
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
+    other = replace(agent, key=PrivateKey(new_private_key()))
+    notice = {
+        "notice": "0.1", "id": "n-1", "event": "key-rotation", "issued_at": "2027-01-15T08:00:00Z",
+        "provenance_id": agent.id if by != "other agent" else "provenance:domain:other.example",
+        "key_fingerprint": agent.key.public.fingerprint,
+        "claims": {"new_public_key": (agent if by == "other key" else other).key.public.text, "reason": "lost"},
+    }  # fmt: skip
+    if by != "nobody":
+        other.notices = [{"event": "release"}, sign_notice(notice, other.key if by == "new" else agent.key)]
+    person = Person(Decision.ACCEPTED)
+    async with house(tmp_path, other, clock) as one:
+        assert (await one.hire(input={"text": "a"})).charge is Charge.NO, "a person is asked all the same"
+        assert (await one.hire(person, input={"text": "a"})).charge is Charge.YES
+    assert ("vouches for this one" in person.asked[0].because) == (by == "old")
+
+
+async def test_an_agent_that_nobody_listed_is_hired_with_a_persons_approval_each_time_or_not_at_all(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    yes = Person(Decision.ACCEPTED)
+    async with house(tmp_path, agent, clock, unlisted=True) as one:
+        offer = one.source.current.actions["ajp:hire"]
+
+        async def hire(asker: Any = None, **arguments: Any) -> CallEnd:
+            wanted = TASK | {"agent": agent.id, "max_usdc": "0.05"} | arguments
+            return await one.calls.pay(Purchase("ajp_hire", offer, wanted), Caller(LOCAL, asker=asker))
+
+        alone = await hire()
+        assert (alone.charge, alone.refusal and alone.refusal.code) == (Charge.NO, "APPROVAL_REQUIRED")
+        assert agent.offers == []
+        for text in ("a", "a b"):
+            assert (await hire(yes, input={"text": text})).charge is Charge.YES
+        assert len(yes.asked) == 2, "a person is asked for each job"
+        assert all(agent.id in question.because for question in yes.asked)
+        await one.ledger.flush()
+        assert {row.payee.partition("#")[0] for row in await one.ledger.rows()} == {agent.id}
+        dear = await hire(yes, max_usdc="9", input={"text": "dear"})
+        assert dear.refusal is not None, "the limit of one call holds for the default most of a job"
+        assert (await hire(yes, agent="provenance:npm:somebody")).charge is Charge.NO
+    async with house(tmp_path, agent, clock) as one:
+        assert list(one.source.current.actions) == ["ajp/hire:words"]
+    both = settings_of(agent).model_copy(update={"allow_unlisted": True})
+    with pytest.raises(WireError, match="is listed; hire it by ajp/hire:words"):
+        Roster(both).wanted(offer, {"agent": agent.id})
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"fingerprint": "0" * 64}, "the setting fingerprint names another"),
@@ -650,6 +790,21 @@ async def test_an_agent_that_is_not_what_the_settings_ask_for_is_not_hired(
     assert end.refusal is not None
     assert (end.charge, end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
     assert said in end.refusal.message
+
+
+@pytest.mark.slow
+async def test_what_an_agent_must_keep_to_is_not_believed_of_a_declaration_that_signs_its_key_only(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    body = agent.declaration()
+    signed = agent.key.sign(f"{agent.id}:{agent.key.public.text}".encode()).removeprefix("ed25519:")
+    old = {**body, "provenance": "0.1", "identity": {**body["identity"], "signature": signed}}
+    agent.declaration = lambda: old  # type: ignore[method-assign]
+    async with house(tmp_path, agent, clock, require_constraints=("no:pii",)) as one:
+        end = await one.hire()
+    assert (end.charge, end.refusal and end.refusal.code, agent.offers) == (Charge.NO, "AGENT_NOT_TRUSTED", [])
+    async with house(tmp_path, agent, clock) as one:
+        assert (await one.hire()).charge is Charge.YES
 
 
 @pytest.mark.slow

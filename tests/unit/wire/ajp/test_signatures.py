@@ -197,6 +197,18 @@ def test_what_is_no_public_key_is_refused(text: str) -> None:
         PublicKey(text)
 
 
+Y8 = int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little")
+PRIME = 2**255 - 19
+
+
+@pytest.mark.parametrize("y", [0, 1, PRIME - 1, PRIME, PRIME + 1, Y8, PRIME - Y8, 2**255 - 1])
+@pytest.mark.parametrize("sign", [0, 1])
+def test_a_key_by_which_anybody_can_sign_is_refused(y: int, sign: int) -> None:
+    raw = (y | sign << 255).to_bytes(32, "little")
+    with pytest.raises(WireError, match="anybody can sign"):
+        PublicKey(base64.b64encode(bytes.fromhex("302a300506032b6570032100") + raw).decode())
+
+
 def test_keys_and_secrets_show_themselves_nowhere() -> None:
     secret = VECTORS["keys"]["alice"]["private_pkcs8_der_b64"]
     for one, hidden in ((ALICE, secret), (SharedSecret("correct horse"), "correct horse")):
