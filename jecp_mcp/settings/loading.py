@@ -45,6 +45,8 @@ _GRANTING = _FILTERING | {
     "server.allowed_origins",
     "paid_http.merchants",
     "paid_http.networks",
+    "flow402.merchants",
+    "flow402.networks",
 }
 """Lists of which every entry lets something in."""
 _GLOBS = frozenset({"mandate.allow", "catalog.only"})
@@ -274,6 +276,8 @@ def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) ->
     if key in _SECRETS:
         if section == "ajp":
             return "a key is never a setting: give PROVENANCE_PRIVATE_KEY in the environment, or name secret_env"
+        if section == "flow402":
+            return "a key is never a setting: give JECP_402FLOW_BOOTSTRAP_KEY in the environment"
         if section == "paid_http":
             return "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment"
         return (

@@ -41,9 +41,9 @@ from jecp_mcp.rails.ajp.declarations import distrusted
 from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.jecp import rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.rails.paid_http import refusals as merchants
+from jecp_mcp.rails.paid_http.refusals import Rejected
 from jecp_mcp.rails.x402 import outcome as x402
-from jecp_mcp.rails.x402 import refusals as merchants
-from jecp_mcp.rails.x402.selection import Rejected
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.tools.own import paid_http
