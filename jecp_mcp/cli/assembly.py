@@ -178,7 +178,10 @@ async def build(
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
-    links = LinkPolicy(hub, (*settings.hub.link_origins, *settings.paid_http.merchants, *settings.ajp.origins))
+    links = LinkPolicy(
+        hub,
+        (*settings.hub.link_origins, *settings.paid_http.merchants, *settings.flow402.merchants, *settings.ajp.origins),
+    )
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
     parts = Parts(
         settings,

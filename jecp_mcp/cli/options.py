@@ -143,9 +143,11 @@ class Start:
         Raises:
             SettingsError: it cannot be used.
         """
-        from jecp_mcp.settings.flow402 import find_bootstrap_key
+        from jecp_mcp.settings.bootstrap_key import find_bootstrap_key
 
-        return self.play_bootstrap if self.settings.flow402.loopback else find_bootstrap_key(os.environ, self.state)
+        if self.sandbox or self.play_bootstrap is not None:
+            return self.play_bootstrap
+        return find_bootstrap_key(os.environ, self.state)
 
     def agent_key(self) -> str | None:
         """The text of the key that signs jobs' offers. The sandbox's agents are hired with its own.

@@ -12,7 +12,8 @@ from jecp_mcp.rails.flow402.payload import summary_of
 from jecp_mcp.rails.flow402.rail import Flow402Rail
 from jecp_mcp.rails.paid_http.roads import Road
 from jecp_mcp.rails.registry import Parts, Way
-from jecp_mcp.settings.flow402 import FILE, KEY_VARIABLE, Flow402Settings
+from jecp_mcp.settings.bootstrap_key import FILE, KEY_VARIABLE
+from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.wire.flow402.assets import STABLECOINS
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
