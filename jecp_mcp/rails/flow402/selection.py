@@ -85,13 +85,20 @@ def _judge(option: PaymentOption | UnreadableOption, version: int, networks: Seq
         return f"the token {preview(option.asset)} on {on_network[0].network} is not known"
     if token.network not in networks:
         return f"the operator does not pay on {token.network}"
-    return _outside(option) or Payable(option, token)
+    return _outside(option, token) or Payable(option, token)
 
 
-def _outside(option: PaymentOption) -> str | None:
+def _outside(option: PaymentOption, token: Stablecoin) -> str | None:
+    extra = option.extra
+    for name, usual in (("assetTransferMethod", "eip3009"), ("paymentFlow", "authorization")):
+        if name in extra and extra[name] != usual:
+            return f"its {name} is {preview(extra[name])}, which is not passed on"
+    for name, known in zip(("name", "version"), token.domain or (), strict=False):
+        if name in extra and extra[name] != known:
+            return f"the token's {name} is {known!a}, and the merchant says {preview(extra[name])}"
     for name in ("decimals", "precision"):
-        if name in option.extra and option.extra[name] != DECIMALS:
-            return f"the token has {DECIMALS} decimals, and the merchant says {preview(option.extra[name])}"
+        if name in extra and extra[name] != DECIMALS:
+            return f"the token has {DECIMALS} decimals, and the merchant says {preview(extra[name])}"
     if option.amount == 0:
         return "it asks for nothing"
     if option.amount > MOST_PER_CALL:

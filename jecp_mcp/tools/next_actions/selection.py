@@ -163,6 +163,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         rail_codes.MERCHANT_NOT_LISTED: builders.listed_merchant,
         rail_codes.MERCHANT_REFUSED: builders.revise_request,
         rail_codes.PAYMENT_NOT_POSSIBLE: builders.other_merchant,
+        rail_codes.PAYMENT_DENIED: builders.governed_denial,
         rail_codes.AGENT_REFUSED: builders.other_agent,
         rail_codes.JOB_FAILED: builders.other_agent,
         rail_codes.PAYMENT_NEVER_TAKEN: builders.prepare_once_more,

@@ -20,6 +20,7 @@ class Stablecoin:
         v1_network: its name in x402 version 1; ``""`` where it has none.
         address: the token there; of an EVM chain in lower case.
         testnet: whether it is worth nothing.
+        domain: the name and version that merchants say of a token on an EVM chain; None where there are none.
     """
 
     network: str
@@ -27,11 +28,14 @@ class Stablecoin:
     address: str
     symbol: str
     testnet: bool = False
+    domain: tuple[str, str] | None = None
 
 
 STABLECOINS: Final = (
     *(
-        Stablecoin(one.network, one.v1_network, one.address, one.symbol, one.testnet)
+        Stablecoin(
+            one.network, one.v1_network, one.address, one.symbol, testnet=one.testnet, domain=(one.name, one.version)
+        )
         for one in (*ASSETS, SANDBOX_ASSET)
     ),
     Stablecoin(
