@@ -51,6 +51,11 @@ class Plane:
     def turn_receipt(self, receipt_id: str, status: str) -> None:
         self._post("/sandbox/receipts", {"receipt_id": receipt_id, "status": status})
 
+    def reset(self) -> None:
+        """Let nothing wait that would go wrong."""
+        headers = {"x-sandbox-key": self.shop.control_key}
+        self.shop.http.delete(f"{self.where['control_plane']}/sandbox/faults", headers=headers).raise_for_status()
+
     def seen(self) -> dict[str, Any]:
         """``{"decisions": {key: {"paid", "amount", "outcome"}}, "asked": [key], "exchanges"}``."""
         headers = {"x-sandbox-key": self.shop.control_key}

@@ -244,10 +244,11 @@ def _json(origin: str, key: str, text: str) -> Any:
 def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     # One at a time, the first: people mend one and start again.
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    dotted = ""
+    dotted = "" if found["loc"] else ".flow402.merchants"
     for part in found["loc"]:
         dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
-    section, *rest = (str(part) for part in found["loc"])
+    # What the sections say together is refused where the second of two roads to a merchant is.
+    section, *rest = (str(part) for part in found["loc"] or ("flow402", "merchants"))
     origin = sources.origin(".".join([section, *rest]))
     if found["type"] == "extra_forbidden":
         entry = AgentSettings if section == "ajp" else LimitSettings

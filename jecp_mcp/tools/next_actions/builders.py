@@ -235,7 +235,7 @@ def governed_denial(case: Case) -> NextAction:
     """A payment that a control plane's policy forbids, or that a person must review there."""
     if "review_event_id" in case.refusal.details:
         hint = (
-            "Tell the user: the operator must review this payment at the control plane. Stop here, and prepare it again "
+            "Tell the user: the operator must review this payment at the control plane. Stop here; prepare it again "
             "only once it is allowed there."
         )
     else:

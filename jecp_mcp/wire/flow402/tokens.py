@@ -39,5 +39,5 @@ def read_token(body: bytes) -> RuntimeToken:
 
 
 def is_bearer(token: str) -> bool:
-    """Whether a text can stand in an Authorization header as a bearer token (RFC 9110 §11.2)."""
+    """Whether a text can stand in an Authorization header as a bearer token."""
     return len(token) <= _LONGEST_TOKEN and _BEARER.fullmatch(token) is not None

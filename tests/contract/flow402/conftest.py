@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow402_house import GovernedHouse, governed
+from tests.flow402_house import GovernedHouse, Plane, governed
 from tests.x402_sandbox import PaidHttp, serving
 
 
@@ -16,6 +16,7 @@ def served() -> Iterator[PaidHttp]:
 @pytest.fixture
 def shop(served: PaidHttp) -> Iterator[PaidHttp]:
     yield served
+    Plane(served).reset()
     served.put_right()
 
 

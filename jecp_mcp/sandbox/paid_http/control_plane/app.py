@@ -5,7 +5,8 @@ The controls want the key that the sandbox printed at its start, as ``X-Sandbox-
 - ``POST /sandbox/decisions``: ``{"route", "outcome"}``: what the next request for a path of the merchant's, or ``*``,
   comes to: ``deny``, ``review``, ``preflight_failed``, ``inconclusive``, or ``executing`` once.
 - ``POST /sandbox/faults``: ``{"mode", "on"?}``: the next ``decisions``, ``tokens`` or ``receipts`` go wrong: ``html``
-  and ``problem`` instead of it; ``lost`` and ``lost_page`` after it was done; ``unauthorized`` in its place.
+  and ``problem`` instead of it; ``lost`` and ``lost_page`` after it was done; ``unauthorized`` in its place. ``DELETE``
+  forgets these and the outcomes that did not happen yet.
 - ``POST /sandbox/tokens``: ``{}`` takes back every token.
 - ``POST /sandbox/receipts``: ``{"receipt_id", "status"}``: how a receipt stands from now on.
 - ``GET /sandbox/decisions``: what was decided under each key, how often each key was asked, and the exchanges.
@@ -102,6 +103,12 @@ class Endpoints:
         self._faults.append((mode, on))
         return {"waiting": len(self._faults)}
 
+    async def put_right(self, _request: Request) -> Any:
+        """``DELETE /sandbox/faults``."""
+        self._faults.clear()
+        self._plane.scripts.clear()
+        return {"waiting": 0}
+
     async def expire(self, _request: Request) -> Any:
         """``POST /sandbox/tokens``."""
         self._plane.expire_tokens()
@@ -134,6 +141,7 @@ def control_plane_app(plane: ControlPlane, store: Store, key: str, connections: 
             Route("/sandbox/decisions", handle(to.script, key), methods=["POST"]),
             Route("/sandbox/decisions", handle(to.show, key)),
             Route("/sandbox/faults", handle(to.fault, key), methods=["POST"]),
+            Route("/sandbox/faults", handle(to.put_right, key), methods=["DELETE"]),
             Route("/sandbox/tokens", handle(to.expire, key), methods=["POST"]),
             Route("/sandbox/receipts", handle(to.change, key), methods=["POST"]),
         ],
