@@ -161,7 +161,7 @@ def read_decision(body: bytes, max_bytes: int = MAX_BODY) -> Decision:
         WireError: it is none, or contradicts itself.
     """
     found = mapping(jsontext.loads(body, max_bytes=max_bytes), "the decision")
-    outcome = found.get("outcome")
+    outcome = text(found.get("outcome"), "the outcome")
     code, why = word(found.get("reasonCode"), "reasonCode"), reason(found.get("reason"))
     if outcome == "deny":
         optional_uuid(found.get("paidRequestId"), "paidRequestId")
@@ -171,7 +171,7 @@ def read_decision(body: bytes, max_bytes: int = MAX_BODY) -> Decision:
         return _paid(found, (code, why), ids)
     if outcome == "execution_failed":
         return ExecutionFailed(code, why, _response(found))
-    bare = _BARE.get(str(outcome))
+    bare = _BARE.get(outcome)
     if bare is None:
         raise WireError(f"the outcome is {preview(outcome)}, which the protocol does not have")
     return bare(code, why)

@@ -85,14 +85,14 @@ def read_receipt(found: JSONObject) -> Receipt:
     if found.get("authorizationOutcome") != "allowed":
         raise WireError(f"authorizationOutcome is {preview(found.get('authorizationOutcome'))}, not allowed")
     status = found.get("status")
-    if status not in set(ReceiptStatus):
+    if not isinstance(status, str) or status not in set(ReceiptStatus):
         raise WireError(f"the receipt's status is {preview(status)}, which the protocol does not have")
     return Receipt(
         receipt_id=uuid(found.get("receiptId"), "receiptId"),
         paid_request_id=uuid(found.get("paidRequestId"), "paidRequestId"),
         payment_attempt_id=uuid(found.get("paymentAttemptId"), "paymentAttemptId"),
         money=_money(mapping(found.get("money"), "money")),
-        status=ReceiptStatus(str(status)),
+        status=ReceiptStatus(status),
         reconciliation=word(found.get("reconciliationStatus"), "reconciliationStatus"),
         superseded_by=optional_uuid(found.get("supersededByReceiptId"), "supersededByReceiptId"),
     )

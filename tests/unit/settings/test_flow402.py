@@ -56,7 +56,7 @@ def test_a_host_is_paid_by_one_road_alone(tmp_path: Path, other: str) -> None:
     )
     with pytest.raises(SettingsError, match=r"flow402\.merchants.*host in common"):
         load_settings(path, environ={})
-    path.write_text(path.read_text().replace(other, "https://other.example.org"))
+    path.write_text(path.read_text().replace(f'["{other}"]', '["https://other.example.org"]'))
     assert load_settings(path, environ={}).flow402.merchants == ("https://api.example.com/reports",)
 
 
