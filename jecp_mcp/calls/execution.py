@@ -148,7 +148,7 @@ class Execution:
         )
         request = StoredRequest(row.rail, row.account, row.call_id, row.held, row.request, row.provable_until)
         entries = await self._entries(row) if row.mark is not None else ()
-        call = OpenCall(request, row.attempts, entries, kept_answer(row), row.state in CHARGED)
+        call = OpenCall(request, row.attempts, entries, kept_answer(row), row.state in CHARGED, row.reference)
         outcome = await rail.find_out(call, journal, progress)
         end = await self._conclude(row.call_id, row.claim, outcome, row.held, journal, row)
         return replace(end, stored=True)

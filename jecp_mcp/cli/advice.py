@@ -71,6 +71,9 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
             "`register` makes one; or set JECP_AGENT_ID and JECP_API_KEY to those of yours."
         ),
         mandate_codes.DENIED_BY_POLICY: "Your settings mandate.allow and mandate.deny say what may be bought.",
+        rail_codes.CONTROL_PLANE_KEY_MISSING: "Set JECP_402FLOW_BOOTSTRAP_KEY; `doctor` says where else it may be.",
+        rail_codes.CONTROL_PLANE_REFUSED: "`doctor` shows its refusal word for word.",
+        rail_codes.PAYMENT_DENIED: "Its policy is yours to change at the control plane, under [flow402] base_url.",
         call_codes.LEDGER_DAMAGED: _LEDGER,
         call_codes.LEDGER_UNAVAILABLE: _LEDGER,
         call_codes.LIMIT_REACHED: "`approve {approval_code}` lets this one call past it. " + _RAISE,

@@ -149,13 +149,14 @@ def _paid_http(
     start: Start,
     clock: Clock,
 ) -> PaidHttpTools | None:
-    """The tools that pay merchants, where some are listed and there is a wallet to pay them from."""
-    way = ways.get("x402")
-    if way is None or way.rail.ready() is not None:
+    """The tools that pay merchants, where some are listed and there is something to pay them with."""
+    ready = [way for way in ways.values() if way.rail.ready() is None]
+    roads = [way.road for way in ready if way.road is not None]
+    if not roads:
         return None
     from jecp_mcp.tools.own.paid_http import PaidHttpTools
 
-    return PaidHttpTools(calls, wallet, results, links, start.settings.paid_http, clock, start.commands)
+    return PaidHttpTools(calls, wallet, results, links, roads, clock, start.commands)
 
 
 @asynccontextmanager
@@ -177,7 +178,10 @@ async def build(
     settings, clock = start.settings, SystemClock()
     hub = settings.hub.base_url
     policy = Policy.from_settings(settings.mandate)
-    links = LinkPolicy(hub, (*settings.hub.link_origins, *settings.paid_http.merchants, *settings.ajp.origins))
+    links = LinkPolicy(
+        hub,
+        (*settings.hub.link_origins, *settings.paid_http.merchants, *settings.flow402.merchants, *settings.ajp.origins),
+    )
     credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
     parts = Parts(
         settings,
@@ -188,6 +192,7 @@ async def build(
         start.wallet,
         start.commands,
         start.agent_key,
+        start.bootstrap_key,
         os.environ,
     )
     opened = {name: open_way(parts) for name, open_way in RAILS.items()}

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _MASK: Final = "********"
 _SANDBOX: Final = "the sandbox"
 _OF_THE_SANDBOX: Final = (
-    "hub.base_url", "ledger.url", "paid_http.merchants", "paid_http.networks", "paid_http.rpc", "ajp.agents",
+    "hub.base_url", "ledger.url", "paid_http.merchants", "paid_http.networks", "paid_http.rpc", "flow402.base_url",
+    "flow402.organization", "flow402.agent", "flow402.merchants", "flow402.networks", "ajp.agents",
 )  # fmt: skip
+_NOT_OF_THE_SANDBOX: Final = ("paid_http.", "flow402.", "ajp.")
 
 
 @click.command(
@@ -39,7 +41,7 @@ def command(as_json: bool, **given: Any) -> None:
     origins = dict(setting_origins(given["config"], environ=os.environ, overrides=overrides))
     if where.sandbox:
         # What is configured of these does not hold there.
-        origins = {key: origin for key, origin in origins.items() if not key.startswith(("paid_http.", "ajp."))}
+        origins = {key: origin for key, origin in origins.items() if not key.startswith(_NOT_OF_THE_SANDBOX)}
         origins |= dict.fromkeys(_OF_THE_SANDBOX, _SANDBOX)
     path, _ = config_file(os.environ, given["config"])
     shown: dict[str, Any] = {

@@ -146,6 +146,10 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
+        if given.settings.flow402.merchants:
+            from jecp_mcp.cli.checks.flow402 import flow402_findings
+
+            findings += await flow402_findings(given)
         if given.settings.ajp.hires:
             from jecp_mcp.cli.checks.agents import agent_findings
 

@@ -51,6 +51,21 @@ class SandboxMerchant:
 
 
 @dataclass(frozen=True, slots=True)
+class SandboxControlPlane:
+    """The 402flow control plane beside a sandbox Hub, and the merchant that it pays, by URLs.
+
+    Attributes:
+        key: its bootstrap key, which is worth nothing elsewhere.
+    """
+
+    url: str
+    merchant: str
+    organization: str
+    agent: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxAgents:
     """Who can be hired by AJP beside a sandbox Hub, and who hires them.
 
@@ -77,6 +92,7 @@ class SandboxHub:
     control_key: str = field(repr=False)
     merchant: SandboxMerchant | None = None
     agents: SandboxAgents | None = None
+    control_plane: SandboxControlPlane | None = None
 
 
 class HubRecord:
@@ -166,7 +182,7 @@ class HubRecord:
         return port if isinstance(port, int) and 0 < port <= _HIGHEST_PORT else None
 
     def write(self, ready: Mapping[str, Any]) -> None:
-        """Write down a Hub that answers: ``{"hub", "agent_id", "api_key", "control_key", "x402", "ajp"}``."""
+        """Write down a Hub that answers, by the line that it prints (`jecp_mcp.sandbox.run.Ready`)."""
         self._write({**ready, "port": int(ready["hub"].rpartition(":")[2]), "pid": os.getpid()})
 
     def _last(self) -> Mapping[str, Any]:
@@ -239,7 +255,7 @@ def _hub(said: Mapping[str, Any]) -> SandboxHub | None:
         url, agent_id, api_key, control_key = (
             str(said[name]) for name in ("hub", "agent_id", "api_key", "control_key")
         )
-        beside = _merchant(said.get("x402")), _agents(said.get("ajp"))
+        beside = _merchant(said.get("x402")), _agents(said.get("ajp")), _control_plane(said.get("402flow"))
         return SandboxHub(url, agent_id, api_key, control_key, *beside)
     except KeyError:
         return None
@@ -254,6 +270,19 @@ def _merchant(said: Any) -> SandboxMerchant | None:
     if said is None:
         return None
     return SandboxMerchant(str(said["merchant"]), tuple(map(str, said["rpc"])), str(said["faucet"]), str(said["chain"]))
+
+
+def _control_plane(said: Any) -> SandboxControlPlane | None:
+    """The control plane as it was written down.
+
+    Raises:
+        KeyError: it was not written down in whole.
+    """
+    if said is None:
+        return None
+    return SandboxControlPlane(
+        *(str(said[name]) for name in ("control_plane", "merchant", "organization", "agent", "bootstrap_key"))
+    )
 
 
 def _agents(said: Any) -> SandboxAgents | None:

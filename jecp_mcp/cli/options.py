@@ -94,6 +94,7 @@ class Start:
         commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
         play_hirer: the key of who hires the sandbox's agents.
+        play_bootstrap: the key to the sandbox's control plane.
     """
 
     settings: Settings
@@ -103,6 +104,7 @@ class Start:
     commands: CommandLine = PLAIN
     play_wallet: WalletKey | None = None
     play_hirer: str | None = None
+    play_bootstrap: str | None = None
 
     @property
     def hub(self) -> str | None:
@@ -135,6 +137,18 @@ class Start:
         if self.settings.paid_http.loopback:
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)
+
+    def bootstrap_key(self) -> str | None:
+        """The key to the 402flow control plane. The sandbox's takes its own alone.
+
+        Raises:
+            SettingsError: it cannot be used.
+        """
+        from jecp_mcp.settings.bootstrap_key import find_bootstrap_key
+
+        if self.sandbox or self.play_bootstrap is not None:
+            return self.play_bootstrap
+        return find_bootstrap_key(os.environ, self.state)
 
     def agent_key(self) -> str | None:
         """The text of the key that signs jobs' offers. The sandbox's agents are hired with its own.

@@ -1,4 +1,4 @@
-"""The sandbox's Hub, account, merchant and agents in the place of those that are configured."""
+"""The sandbox's Hub, account, merchants and agents in the place of those that are configured."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord, SandboxAgents, SandboxHub, SandboxMerchant
-from jecp_mcp.settings import AjpSettings, Credentials, PaidHttpSettings
+from jecp_mcp.cli.hub_record import (
+    DATA_FILE,
+    HubRecord,
+    SandboxAgents,
+    SandboxControlPlane,
+    SandboxHub,
+    SandboxMerchant,
+)
+from jecp_mcp.settings import AjpSettings, Credentials, Flow402Settings, PaidHttpSettings
 
 if TYPE_CHECKING:
     from jecp_mcp.cli.options import Start
@@ -25,10 +32,14 @@ def at_sandbox(given: Start, hub: SandboxHub) -> Start:
     # Nothing is bought here from the merchants that are configured, and none of the configured agents is hired.
     paid_http = PaidHttpSettings() if hub.merchant is None else _paid_http(hub.merchant)
     ajp = AjpSettings() if hub.agents is None else _ajp(hub.agents)
-    settings = given.settings.model_copy(update={"hub": there, "paid_http": paid_http, "ajp": ajp})
+    plane = hub.control_plane
+    flow402 = Flow402Settings() if plane is None else _flow402(plane)
+    update = {"hub": there, "paid_http": paid_http, "flow402": flow402, "ajp": ajp}
+    settings = given.settings.model_copy(update=update)
     credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="the sandbox")
     hirer = None if hub.agents is None else hub.agents.key
-    return replace(given, settings=settings, credentials=credentials, play_hirer=hirer)
+    bootstrap = None if plane is None else plane.key
+    return replace(given, settings=settings, credentials=credentials, play_hirer=hirer, play_bootstrap=bootstrap)
 
 
 def at_last_sandbox(given: Start) -> Start:
@@ -44,6 +55,19 @@ def _paid_http(merchant: SandboxMerchant) -> PaidHttpSettings:
     network = SANDBOX_ASSET.network
     return PaidHttpSettings.model_validate(
         {"merchants": (merchant.url,), "networks": (network,), "rpc": {network: merchant.rpc}}
+    )
+
+
+def _flow402(plane: SandboxControlPlane) -> Flow402Settings:
+    """The settings that buy from the sandbox's other merchant through its control plane."""
+    from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
+
+    return Flow402Settings(
+        base_url=plane.url,
+        organization=plane.organization,
+        agent=plane.agent,
+        merchants=(plane.merchant,),
+        networks=(SANDBOX_ASSET.network,),
     )
 
 

@@ -53,6 +53,7 @@ class OpenCall:
         attempts: how many attempts of earlier executions may have reached the payee.
         entries: what its rail wrote down of it, oldest first, without the answer.
         answer: the answer that was written down, if it was and can be read.
+        reference: the payee's own name for the payment, where it is known.
         charged: whether it is in the books as charged. Then nothing of it may leave: it is only looked whether the
             charge stands (`Outcome.look_again_at`), and what of it came back (`Outcome.refunded`).
     """
@@ -62,6 +63,7 @@ class OpenCall:
     entries: tuple[Entry, ...] = ()
     answer: Answer | None = None
     charged: bool = False
+    reference: str | None = None
 
     def last(self, mark: Mark) -> Entry | None:
         """The latest entry with a mark."""

@@ -40,6 +40,18 @@ PAID_ANSWER_LOST: Final = "PAID_ANSWER_LOST"
 PAYMENT_NEVER_TAKEN: Final = "PAYMENT_NEVER_TAKEN"
 """The payment can no longer be taken, and the chain shows that it never was. Charged: no. Next: agent."""
 
+CONTROL_PLANE_KEY_MISSING: Final = "CONTROL_PLANE_KEY_MISSING"
+"""There is no bootstrap key for the control plane that pays the merchant. Charged: no. Next: operator."""
+
+CONTROL_PLANE_UNREACHABLE: Final = "CONTROL_PLANE_UNREACHABLE"
+"""The control plane gave no token or could not be reached, and was asked to pay nothing. Charged: no. Next: agent."""
+
+CONTROL_PLANE_REFUSED: Final = "CONTROL_PLANE_REFUSED"
+"""The control plane refused the request itself, whatever it was to pay. Charged: no. Next: operator."""
+
+PAYMENT_DENIED: Final = "PAYMENT_DENIED"
+"""The control plane's policy denied the payment, or a person must review it there. Charged: no. Next: operator."""
+
 AGENT_KEY_MISSING: Final = "AGENT_KEY_MISSING"
 """There is no key, or no shared secret, to sign a job's offer with. Charged: no. Next: operator."""
 

@@ -26,10 +26,19 @@ def _open_ajp(parts: Parts) -> Way | None:
     return open_ajp(parts)
 
 
+def _open_flow402(parts: Parts) -> Way | None:
+    if not parts.settings.flow402.merchants:
+        return None
+    from jecp_mcp.rails.flow402.opening import open_flow402
+
+    return open_flow402(parts)
+
+
 RAILS: Mapping[str, Callable[[Parts], Way | None]] = MappingProxyType(
     {
         "jecp": open_hub,
         "x402": _open_x402,
+        "402flow": _open_flow402,
         "ajp": _open_ajp,
     }
 )

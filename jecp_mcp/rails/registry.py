@@ -12,6 +12,7 @@ from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.rails.base import Account, Rail, Witness
+from jecp_mcp.rails.paid_http.roads import Road
 from jecp_mcp.settings import Credentials, Settings
 from jecp_mcp.settings.command_lines import CommandLine
 
@@ -32,6 +33,8 @@ class Parts:
         commands: what a person is told to run.
         agent_key: gives the text of the key that signs jobs' offers, None where there is none; raises `SettingsError`
             for one that cannot be used.
+        bootstrap_key: gives the key to the 402flow control plane, None where there is none; raises `SettingsError` for
+            one that cannot be used.
         environ: the environment's variables, of which settings name those that hold secrets.
     """
 
@@ -43,6 +46,7 @@ class Parts:
     wallet: Callable[[], WalletKey | None]
     commands: CommandLine
     agent_key: Callable[[], str | None] = lambda: None
+    bootstrap_key: Callable[[], str | None] = lambda: None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -54,6 +58,7 @@ class Way:
         sources: where the offers are that it pays for.
         own_offers: whether the operator writes those offers, so that no change of one is a stranger's.
         sells: the sources of offers that stand in no catalog, because a tool makes each of what it is asked for.
+        road: which merchants it pays among those that share the source of paid HTTP; None where it pays none.
         account: who pays by it, where there is something to ask of them.
         witness: who tells the time, where the operator trusts somebody there.
         opened: what must be open while any of it is used, such as a client.
@@ -66,6 +71,7 @@ class Way:
     opened: AbstractAsyncContextManager[Any] | None = None
     sells: tuple[str, ...] = ()
     own_offers: bool = False
+    road: Road | None = None
 
 
 class Rails:
@@ -73,14 +79,16 @@ class Rails:
 
     def __init__(self, ways: Iterable[Way]) -> None:
         self._ways = tuple(ways)
-        self._by_source = {
-            name: way.rail for way in self._ways for name in (*(source.name for source in way.sources), *way.sells)
-        }
+        self._by_source: dict[str, list[Way]] = {}
+        for way in self._ways:
+            for name in (*(source.name for source in way.sources), *way.sells):
+                self._by_source.setdefault(name, []).append(way)
         self._by_name = {way.rail.name: way for way in self._ways}
 
     def selling(self, offer: Offer) -> Rail | None:
         """The rail that pays for an offer; None where none does."""
-        return self._by_source.get(offer.source)
+        ways = self._by_source.get(offer.source, [])
+        return next((way.rail for way in ways if way.road is None or way.road.pays(offer.payee)), None)
 
     def serving(self, rail: str, account: str) -> Rail | None:
         """The rail that can find out about the calls of an account; None where none can here."""

@@ -14,8 +14,8 @@ from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
 from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX
 
 Ready = dict[str, Any]
-"""``{"hub", "agent_id", "api_key", "control_key", "x402"?, "ajp"?}``; see `jecp_mcp.sandbox.paid_http.run` and
-`jecp_mcp.sandbox.ajp.run` for the last two."""
+"""``{"hub", "agent_id", "api_key", "control_key", "x402"?, "402flow"?, "ajp"?}``; see `jecp_mcp.sandbox.paid_http.run`
+and `jecp_mcp.sandbox.ajp.run` for the last three."""
 
 
 async def serve(
@@ -47,7 +47,9 @@ async def serve(
             # Its work is imported where it is served, as the Hub's is.
             from jecp_mcp.sandbox.paid_http.run import serve_paid_http
 
-            beside["x402"] = await stack.enter_async_context(serve_paid_http(paid_http))
+            served = await stack.enter_async_context(serve_paid_http(paid_http))
+            beside["402flow"] = served.pop("402flow")
+            beside["x402"] = served
         if agents is not None:
             from jecp_mcp.sandbox.ajp.run import serve_agents
 

@@ -2,6 +2,7 @@
 
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.credentials import check_storable, find_credentials, store_credentials, stored_credentials
+from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.loading import empty_variables, load_settings
 from jecp_mcp.settings.models import (
     DEFAULT_HUB,
@@ -29,6 +30,7 @@ __all__ = [
     "ArtifactSettings",
     "CatalogSettings",
     "Credentials",
+    "Flow402Settings",
     "HostProfile",
     "HubSettings",
     "LedgerSettings",

@@ -45,6 +45,8 @@ _GRANTING = _FILTERING | {
     "server.allowed_origins",
     "paid_http.merchants",
     "paid_http.networks",
+    "flow402.merchants",
+    "flow402.networks",
 }
 """Lists of which every entry lets something in."""
 _GLOBS = frozenset({"mandate.allow", "catalog.only"})
@@ -247,10 +249,11 @@ def _json(origin: str, key: str, text: str) -> Any:
 def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     # One at a time, the first: people mend one and start again.
     found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    dotted = ""
+    dotted = "" if found["loc"] else ".flow402.merchants"
     for part in found["loc"]:
         dotted += f"[{part}]" if isinstance(part, int) else f".{part}"
-    section, *rest = (str(part) for part in found["loc"])
+    # What the sections say together is refused where the second of two roads to a merchant is.
+    section, *rest = (str(part) for part in found["loc"] or ("flow402", "merchants"))
     origin = sources.origin(".".join([section, *rest])) if rest else sources.section_origin(section)
     if found["type"] == "extra_forbidden":
         entry = AgentSettings if section == "ajp" else LimitSettings
@@ -279,6 +282,8 @@ def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) ->
     if key in _SECRETS:
         if section == "ajp":
             return "a key is never a setting: give PROVENANCE_PRIVATE_KEY in the environment, or name secret_env"
+        if section == "flow402":
+            return "a key is never a setting: give JECP_402FLOW_BOOTSTRAP_KEY in the environment"
         if section == "paid_http":
             return "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment"
         return (

@@ -109,15 +109,28 @@ def _merchant(text: str) -> tuple[str, str, int, str]:
     return scheme, host, port, parts.path
 
 
-def allows(merchant: str, place: Place) -> bool:
-    """Whether an address belongs to a merchant as `check_merchant` gives it."""
-    scheme, host, port, path = _merchant(merchant)
+def hosts(merchant: str, place: Place) -> bool:
+    """Whether an address is at a merchant's origin, or below its name, whatever the path."""
+    scheme, host, port, _ = _merchant(merchant)
     if (scheme, port) != (place.scheme, place.port):
         return False
     if host.startswith("*."):
-        if not place.host.endswith(host[1:]) or place.host == host[2:]:
-            return False
-    elif host != place.host:
+        return place.host.endswith(host[1:]) and place.host != host[2:]
+    return host == place.host
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two merchants may have an origin in common."""
+    return any(
+        hosts(first, read_place(second.replace("://*.", "://any.", 1)))
+        for first, second in ((one, other), (other, one))
+    )
+
+
+def allows(merchant: str, place: Place) -> bool:
+    """Whether an address belongs to a merchant as `check_merchant` gives it."""
+    path = _merchant(merchant)[3]
+    if not hosts(merchant, place):
         return False
     below = path if path.endswith("/") else f"{path}/"
     return place.path == path or place.path.startswith(below)

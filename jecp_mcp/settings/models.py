@@ -24,6 +24,8 @@ from pydantic import (
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.fields import Amount, Instant, Seconds, Section, Whole, Words, read_price_to_assume
+from jecp_mcp.settings.flow402 import Flow402Settings
+from jecp_mcp.settings.merchants import overlap
 from jecp_mcp.settings.origins import check_host, check_origin
 from jecp_mcp.settings.paid_http import PaidHttpSettings
 from jecp_mcp.settings.patterns import Over, check_pattern
@@ -311,7 +313,19 @@ class Settings(Section):
     server: ServerSettings = Field(default_factory=ServerSettings)
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     paid_http: PaidHttpSettings = Field(default_factory=PaidHttpSettings)
+    flow402: Flow402Settings = Field(default_factory=Flow402Settings)
     ajp: AjpSettings = Field(default_factory=AjpSettings)
+
+    @model_validator(mode="after")
+    def _pays_each_merchant_by_one_road(self) -> Self:
+        for one in self.flow402.merchants:
+            other = next((other for other in self.paid_http.merchants if overlap(one, other)), None)
+            if other is not None:
+                raise ValueError(
+                    f"{one} in flow402.merchants and {other} in paid_http.merchants have a host in common, which is "
+                    "paid by one of the two alone"
+                )
+        return self
 
 
 class Credentials(BaseModel):

@@ -10,9 +10,11 @@ from typing import Final
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import X402
 from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.rails.paid_http.roads import Road
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
+from jecp_mcp.rails.x402.payload import summary_of
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
@@ -45,7 +47,8 @@ def open_x402(parts: Parts) -> Way:
             ", ".join(unproven),
         )
     rail = X402Rail(gate, settings, pays, parts.clock)
-    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), opened=_opened(gate, recipients))
+    road = Road(settings.merchants, summary_of)
+    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), road=road, opened=_opened(gate, recipients))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
+from jecp_mcp.rails.paid_http.roads import PriceSummary
 from jecp_mcp.wire.x402.payment import Authorization
 
 _FORM: Final = 1
@@ -31,7 +32,7 @@ class Terms:
         option: the chosen entry of ``accepts``, unchanged.
         resource, extensions: the challenge's own, in version 2.
         others: what else was offered, and why it is not taken.
-        hints: what the merchant says that the request needs (`jecp_mcp.rails.x402.hints`).
+        hints: what the merchant says that the request needs (`jecp_mcp.rails.paid_http.hints`).
         warnings: what is odd about the challenge, in our words.
         asked_at: when it was asked, Unix ms.
         agreed: whether its recipient may be paid whoever was paid at the merchant before: the settings say so, or a
@@ -116,6 +117,24 @@ def _terms(stored: bytes) -> Terms:
         return Terms(**_read(stored))
     except TypeError as exc:
         raise WireError("what is stored of the price cannot be read") from exc
+
+
+def summary_of(stored: bytes) -> PriceSummary:
+    """What a model is shown of a quote's payload.
+
+    Raises:
+        WireError: it is something else.
+    """
+    terms = Terms.unpack(stored)
+    return PriceSummary(
+        version=terms.version,
+        where=terms.network,
+        payment={"network": terms.network, "pay_to": terms.pay_to},
+        asked_at=terms.asked_at,
+        others=terms.others,
+        hints=terms.hints,
+        warnings=terms.warnings,
+    )
 
 
 def nonce_of(call_id: str) -> bytes:

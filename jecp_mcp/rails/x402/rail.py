@@ -22,14 +22,15 @@ from jecp_mcp.masking import Mask
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
+from jecp_mcp.rails.paid_http.answers import answer_of, words_of
+from jecp_mcp.rails.paid_http.probe import OUR_HEADERS, PAYMENT_REQUIRED
+from jecp_mcp.rails.paid_http.refusals import no_wallet, not_payable, unwritable
+from jecp_mcp.rails.paid_http.request import listed_by, read_request
 from jecp_mcp.rails.payee_pins import PayeePins
-from jecp_mcp.rails.x402.answers import answer_of, words_of
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, OnChain, Paid, conclude, confirm
 from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
-from jecp_mcp.rails.x402.pricing import OUR_HEADERS, PAYMENT_REQUIRED, Pricing
-from jecp_mcp.rails.x402.refusals import no_wallet, not_payable, unwritable
-from jecp_mcp.rails.x402.request import listed_by, read_request
+from jecp_mcp.rails.x402.pricing import Pricing
 from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
 from jecp_mcp.rails.x402.selection import MOST_PER_CALL, judge
 from jecp_mcp.settings import PaidHttpSettings

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc
+from jecp_mcp.rails.paid_http.refusals import Rejected
 from jecp_mcp.wire.values import preview
 from jecp_mcp.wire.x402.assets import Asset, find_asset, network_of
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, UnreadableOption
@@ -54,15 +55,6 @@ class Choice:
     def amount(self) -> MicroUSDC:
         """What it costs, micro-USDC."""
         return self.asset.micro(self.option.amount)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A way to pay that did not: `label` names it, as far as it can be read."""
-
-    index: int
-    label: str
-    reason: str
 
 
 def choose(challenge: Challenge, wanted: Wanted) -> tuple[Choice | None, tuple[Rejected, ...]]:

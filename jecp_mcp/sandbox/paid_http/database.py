@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS transactions (
     valid_after TEXT NOT NULL, valid_before TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, entry TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS receipts (id TEXT PRIMARY KEY, entry TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS answers (id TEXT PRIMARY KEY, request TEXT NOT NULL, answer BLOB NOT NULL) STRICT;
 """
 
@@ -106,6 +110,32 @@ class Database:
     def set_fact(self, name: str, value: str) -> None:
         """Keep a value under a name."""
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def decision(self, key: str) -> str | None:
+        """What the control plane decided under an idempotency key."""
+        row = self._db.execute("SELECT entry FROM decisions WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_decision(self, key: str, entry: str) -> None:
+        """Keep what it decided, in place of what was there."""
+        self._db.execute(
+            "INSERT INTO decisions (key, entry) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET entry = excluded.entry",
+            (key, entry),
+        )
+
+    def decisions(self) -> Iterator[tuple[str, str]]:
+        """All of them by key, the oldest first."""
+        for key, entry in self._db.execute("SELECT key, entry FROM decisions ORDER BY number"):
+            yield str(key), str(entry)
+
+    def receipt(self, receipt_id: str) -> str | None:
+        """A receipt of the control plane's."""
+        row = self._db.execute("SELECT entry FROM receipts WHERE id = ?", (receipt_id,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_receipt(self, receipt_id: str, entry: str) -> None:
+        """Keep a receipt, in place of what was there."""
+        self._db.execute("INSERT OR REPLACE INTO receipts VALUES (?, ?)", (receipt_id, entry))
 
     def answer(self, payment_id: str) -> tuple[str, bytes] | None:
         """The answer kept under a payment's identifier: the digest of its request, and the answer."""

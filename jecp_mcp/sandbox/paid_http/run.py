@@ -1,4 +1,4 @@
-"""Serving the merchant, the facilitator and the chain on ports of loopback that stay theirs.
+"""Serving the merchant, the facilitator, the chain and the control plane on ports of loopback that stay theirs.
 
 No signature made for them can be worth anything: the token is the sandbox's own, on a chain that is nowhere, and a
 start with one of a real chain is refused.
@@ -22,22 +22,29 @@ from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.apps import NODES, chain_app, facilitator_app, merchant_app
 from jecp_mcp.sandbox.paid_http.chain.chain import Chain
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
+from jecp_mcp.sandbox.paid_http.control_plane.app import control_plane_app
+from jecp_mcp.sandbox.paid_http.control_plane.payer import Payer
+from jecp_mcp.sandbox.paid_http.control_plane.plane import AGENT, ORGANIZATION, ControlPlane
+from jecp_mcp.sandbox.paid_http.control_plane.store import Store
 from jecp_mcp.sandbox.paid_http.database import Database
 from jecp_mcp.sandbox.paid_http.facilitator.facilitator import Facilitator
 from jecp_mcp.sandbox.paid_http.merchant.merchant import Merchant
 from jecp_mcp.wire.x402.assets import ASSETS, Asset
 
 _KEPT_PORTS: Final = "ports"
-_LISTENERS: Final = 3
+_LISTENERS: Final = 5
+_GOVERNED: Final = 3
+"""Which of them is the merchant that the control plane pays."""
 
 Served = dict[str, Any]
-"""``{"merchant", "facilitator", "rpc": [node, node], "faucet", "chain", "network", "asset"}``: URLs, and what is paid
-with."""
+"""``{"merchant", "facilitator", "rpc": [node, node], "faucet", "chain", "network", "asset", "402flow"}``: URLs, and
+what is paid with. ``402flow`` is ``{"control_plane", "merchant", "organization", "agent", "bootstrap_key"}``: who pays
+the same merchant at another address, for whom."""
 
 
 @asynccontextmanager
 async def serve_paid_http(config: PaidHttpConfig) -> AsyncIterator[Served]:
-    """Serve the three until the block ends. Each has the port it had at the last start, where that is free.
+    """Serve them until the block ends. Each has the port it had at the last start, where that is free.
 
     Yields:
         Where they are.
@@ -56,13 +63,20 @@ async def serve_paid_http(config: PaidHttpConfig) -> AsyncIterator[Served]:
         facilitator = Facilitator(chain)
         merchant = Merchant(config.asset, facilitator, database)
         connections: Connections = {}
+        store = Store(database)
+        shop_app = merchant_app(merchant, config.control_key, connections)
+        payer = Payer(shop_app, chain, config.asset, store.wallet)
+        allowed = (f"{url_of(listeners[_GOVERNED])}/",)
+        plane = ControlPlane(store, payer, chain, config.asset, config.clock, allowed)
         apps = (
-            merchant_app(merchant, config.control_key, connections),
+            shop_app,
             facilitator_app(facilitator, connections),
             chain_app(chain, config.control_key, connections),
+            shop_app,
+            control_plane_app(plane, store, config.control_key, connections),
         )
         async with _serve_all(zip(apps, listeners, strict=True), connections):
-            shop, house, node = (url_of(listener) for listener in listeners)
+            shop, house, node, governed, control = (url_of(listener) for listener in listeners)
             yield {
                 "merchant": shop,
                 "facilitator": house,
@@ -71,6 +85,13 @@ async def serve_paid_http(config: PaidHttpConfig) -> AsyncIterator[Served]:
                 "chain": node,
                 "network": config.asset.network,
                 "asset": config.asset.address,
+                "402flow": {
+                    "control_plane": control,
+                    "merchant": governed,
+                    "organization": ORGANIZATION,
+                    "agent": AGENT,
+                    "bootstrap_key": store.bootstrap_key,
+                },
             }
 
 

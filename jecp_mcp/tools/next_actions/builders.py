@@ -231,6 +231,18 @@ def other_merchant(case: Case) -> NextAction:
     return next_action(case, "agent", "Use another merchant, or tell the user and stop. Do not repeat this call.")
 
 
+def governed_denial(case: Case) -> NextAction:
+    """A payment that a control plane's policy forbids, or that a person must review there."""
+    if "review_event_id" in case.refusal.details:
+        hint = (
+            "Tell the user: the operator must review this payment at the control plane. Stop here; prepare it again "
+            "only once it is allowed there."
+        )
+    else:
+        hint = "Tell the user: only the operator can change the control plane's policy. Do not repeat this call."
+    return next_action(case, "operator", hint)
+
+
 def listed_merchant(case: Case) -> NextAction:
     """A merchant that the operator has not listed."""
     hint = "Only the operator can add a merchant. Use one that is listed, or tell the user and stop."

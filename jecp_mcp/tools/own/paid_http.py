@@ -22,11 +22,10 @@ from jecp_mcp.errors import MoneyError, ToolFault, WireError
 from jecp_mcp.mandate.grants import Grant, GrantState
 from jecp_mcp.money import format_usdc, parse_usdc
 from jecp_mcp.rails.codes import INVALID_REQUEST
-from jecp_mcp.rails.x402.hints import find_issues, with_known
-from jecp_mcp.rails.x402.payload import Terms
-from jecp_mcp.rails.x402.refusals import not_listed
-from jecp_mcp.rails.x402.request import PaidRequest, listed_by, read_request
-from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.rails.paid_http.hints import find_issues, with_known
+from jecp_mcp.rails.paid_http.refusals import not_listed
+from jecp_mcp.rails.paid_http.request import PaidRequest, listed_by, read_request
+from jecp_mcp.rails.paid_http.roads import PriceSummary, Road
 from jecp_mcp.settings.command_lines import CommandLine
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS, PREPARED_INCOMPLETE
@@ -46,6 +45,8 @@ _WARNINGS: Final = 600
 _LATEST: Final = 50
 """How many of the latest calls tell how a merchant has kept to it."""
 
+_UNREAD: Final = PriceSummary(version=0, where="", payment={}, asked_at=0)
+
 Asked = tuple[str, Mapping[str, Any]]
 """A tool's name and its arguments, to be repeated."""
 ContextOf = Callable[[str, Mapping[str, Any]], Context]
@@ -53,7 +54,7 @@ StatusOf = Callable[[str, Caller, Offer], Awaitable[ToolResult]]
 
 
 class PaidHttpTools:
-    """The three tools, where merchants are listed and there is a wallet to pay them."""
+    """The three tools, where merchants are listed and there is a road to pay them by."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class PaidHttpTools:
         wallet: Wallet,
         results: Results,
         links: LinkPolicy,
-        settings: PaidHttpSettings,
+        roads: Sequence[Road],
         clock: Clock,
         commands: CommandLine,
     ) -> None:
@@ -69,14 +70,14 @@ class PaidHttpTools:
         self._wallet = wallet
         self._results = results
         self._links = links
-        self._settings = settings
+        self._roads = roads
         self._clock = clock
         self._commands = commands
 
     @property
     def merchants(self) -> Sequence[str]:
         """Who may be bought from, as the operator wrote it."""
-        return self._settings.merchants
+        return [merchant for road in self._roads for merchant in road.merchants]
 
     async def prepare(self, arguments: Mapping[str, Any], caller: Caller, context: ContextOf) -> ToolResult:
         """Ask for a price, and say what it is and what stands in the way.
@@ -93,7 +94,7 @@ class PaidHttpTools:
             return _refuse(_unwritable(exc), context(*asked))
         except MoneyError as exc:
             raise ToolFault(INVALID_ARGUMENTS, f"max_usdc: {exc}. Nothing was charged.") from exc
-        if listed_by(self._settings.merchants, request.place) is None:
+        if listed_by(self.merchants, request.place) is None:
             return _refuse(not_listed(), context(*asked))
         purchase = Purchase(PAID_HTTP_EXECUTE, request.offer, request.arguments, most)
         made = await self._calls.prepare(purchase, caller)
@@ -120,12 +121,10 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        (grant, call), request = known
+        (grant, call), request, price = known
         again = (PAID_HTTP_PREPARE, _written(request))
-        if grant.call_id is None:
-            lacking = find_issues(request, Terms.unpack(call.quote.payload).hints)
-            if lacking:
-                return _refuse(_incomplete(lacking), context(*again))
+        if grant.call_id is None and (lacking := find_issues(request, price.hints)):
+            return _refuse(_incomplete(lacking), context(*again))
         end = await self._calls.execute((grant, call), Purchase(call.tool, request.offer, call.arguments), caller)
         stale = end.refusal is not None and end.refusal.code in PREPARE_ANEW
         return await self._concluded(end, caller, context(*(again if stale else asked)))
@@ -142,7 +141,7 @@ class PaidHttpTools:
         known = await self._prepared(arguments["prepared_id"], caller)
         if isinstance(known, CallEnd):
             return error_result(known, context(*asked))
-        (grant, call), request = known
+        (grant, _), request, price = known
         if grant.call_id is not None:
             return await status(grant.call_id, caller, request.offer)
         state = _state(grant, self._clock.now())
@@ -150,21 +149,43 @@ class PaidHttpTools:
         step = NextAction("execute", "agent", "Execute it to buy it.", "bridge", PAID_HTTP_EXECUTE, dict(arguments))
         if state != "prepared":
             step = NextAction("prepare", "agent", "Prepare it again.", "bridge", PAID_HTTP_PREPARE, _written(request))
-        elif lacking := find_issues(request, Terms.unpack(call.quote.payload).hints):
+        elif lacking := find_issues(request, price.hints):
             told |= {"state": "incomplete", "validation_issues": self._links.data(lacking, _HINTS)}
             step = _revise()
         return _free(told | {"next_action": next_action_object(step)})
 
     async def _prepared(
         self, prepared_id: str, caller: Caller
-    ) -> tuple[tuple[Grant, PreparedCall], PaidRequest] | CallEnd:
+    ) -> tuple[tuple[Grant, PreparedCall], PaidRequest, PriceSummary] | CallEnd:
         found = await self._calls.prepared(prepared_id, caller.principal)
         if isinstance(found, CallEnd):
             return found
         _, call = found
         if call.source != PAID_HTTP:
             return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
-        return found, read_request(call.arguments)
+        grant, _ = found
+        try:
+            price = self._price(call.quote.payload)
+        except WireError:
+            # The settings pay its merchant otherwise since. What was bought is still found.
+            if grant.call_id is None:
+                return CallEnd(Charge.NO, refusal=consent_refusals.prepared_unknown())
+            price = _UNREAD
+        return found, read_request(call.arguments), price
+
+    def _price(self, payload: bytes) -> PriceSummary:
+        """What a quote's payload says, by whichever road it is of.
+
+        Raises:
+            WireError: it is of no road that is there now.
+        """
+        fault = WireError("no road is configured that it was prepared for")
+        for road in self._roads:
+            try:
+                return road.summarise(payload)
+            except WireError as exc:
+                fault = exc
+        raise fault
 
     async def _strikes(self, offer: Offer, caller: Caller) -> Sequence[str]:
         """What is worth knowing of a merchant's latest paid requests."""
@@ -193,40 +214,33 @@ class PaidHttpTools:
             whole: the next step where the request lacks nothing.
         """
         call, grant, links = made.call, made.grant, self._links
-        terms = Terms.unpack(call.quote.payload)
-        hints = with_known(terms.hints, known)
+        priced = self._price(call.quote.payload)
+        hints = with_known(priced.hints, known)
         issues = find_issues(request, hints)
         price = format_usdc(call.quote.amount)
         told: dict[str, Any] = {
             "prepared_id": grant.grant_id,
             "kind": "incomplete" if issues else "ready",
             "protocol": "x402",
-            "x402_version": terms.version,
-            "cost_summary": f"Costs {price} USDC on {terms.network} (exact).",
-            "payment": {"amount_usdc": price, "network": terms.network, "pay_to": terms.pay_to},
+            "x402_version": priced.version,
+            "cost_summary": f"Costs {price} USDC on {priced.where} ({call.quote.kind.value}).",
+            "payment": {"amount_usdc": price, **priced.payment},
             "expires_at": iso(grant.expires_at),
-            "probe": {"status": 402, "at": iso(UnixMs(terms.asked_at))},
+            "probe": {"status": 402, "at": iso(UnixMs(priced.asked_at))},
         }
-        if terms.others:
-            told["other_offers"] = links.data(list(terms.others), _OTHERS)
+        if priced.others:
+            told["other_offers"] = links.data(list(priced.others), _OTHERS)
         if hints:
             told["hints"] = links.data(hints, _HINTS)
         if issues:
             told["validation_issues"] = links.data(issues, _HINTS)
-        warnings = [*terms.warnings, *self._unproven(terms.network)]
-        if warnings:
-            told["warnings"] = links.data(warnings, _WARNINGS)
+        if priced.warnings:
+            told["warnings"] = links.data(list(priced.warnings), _WARNINGS)
         standing = preparation.standing_issues(made)
         if standing:
             told["issues"] = standing
         step = _revise() if issues else whole
         return told | {"charged": Charge.NO.value, "next_action": next_action_object(step)}
-
-    def _unproven(self, network: str) -> Sequence[str]:
-        """What is lost where no node tells what became of a payment."""
-        if network in self._settings.rpc:
-            return ()
-        return (f"No node of {network} is configured here: if its answer is lost, the price stays counted as spent.",)
 
 
 def _flat(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,7 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     if row.source == PAID_HTTP:
         raise ToolFault(
             NOT_REFUNDABLE,
-            "This call was paid to a merchant by x402, which knows no way to ask for money back. Asking charged "
-            "nothing.",
+            "This call was paid to a merchant, and no way to ask it for money back is known. Asking charged nothing.",
         )
     if not reader.may_come_back(row):
         raise ToolFault(

@@ -206,7 +206,7 @@ async def test_the_other_tools_know_these_calls_too(home: House) -> None:
     row = await home.row()
     assert (await home.call("jecp_status", call_id=row.call_id))["status"] == 200
     refused = await home.call("jecp_refund", call_id=row.call_id, reason="it is bad")
-    assert "x402" in refused["error"]["message"]
+    assert "no way to ask it for money back" in refused["error"]["message"]
     wallet = await home.call("jecp_wallet")
     assert wallet["charged_usdc"] == "0.002"
     inner = {"url": f"{home.shop.url}/qr-code?text=inner"}

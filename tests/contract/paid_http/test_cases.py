@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
-from jecp_mcp.rails.x402.pricing import QUOTE_MS
+from jecp_mcp.rails.paid_http.probe import QUOTE_MS
 from tests.contract.paid_http.test_buying import Person
 from tests.daily import mostly_slow
 from tests.paid_http_house import TEXT, House, house

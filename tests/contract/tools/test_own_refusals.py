@@ -39,11 +39,13 @@ from jecp_mcp.rails import door
 from jecp_mcp.rails.ajp import outcome as hiring
 from jecp_mcp.rails.ajp.declarations import distrusted
 from jecp_mcp.rails.base import StoredRequest, account_changed
+from jecp_mcp.rails.flow402 import outcome as flow402
+from jecp_mcp.rails.flow402 import refusals as governed
 from jecp_mcp.rails.jecp import rail
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.rails.paid_http import refusals as merchants
+from jecp_mcp.rails.paid_http.refusals import Rejected
 from jecp_mcp.rails.x402 import outcome as x402
-from jecp_mcp.rails.x402 import refusals as merchants
-from jecp_mcp.rails.x402.selection import Rejected
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.tools.error_results import error_object
 from jecp_mcp.tools.own import paid_http
@@ -58,6 +60,7 @@ from .error_codes import every_code
 from .shop import ACTIONS, INVOICE, SUMMARY, Account, Script, Shop, catalog, charged, good, lost, opened
 
 PAID = x402.Paid(MicroUSDC(10_000), 10_000, "0x" + "a1" * 20, frozenset({"eip155:8453"}), first=True)
+ASKED_OF = flow402.Asked(MicroUSDC(10_000), ("USDC",), first=True)
 AGENT = AgentSettings(name="words", id="provenance:domain:agent.example")
 HELD = MicroUSDC(50_000)
 FILE = Path(__file__).with_name("own_refusals.json")
@@ -348,6 +351,15 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     ),
     "a payment that was taken and brought nothing": (x402.conclude(x402.OnChain(True), PAID).refusal, Charge.YES),
     "a payment that was never taken": (x402.conclude(x402.OnChain(False), PAID).refusal, Charge.NO),
+    "no key to the control plane": (governed.no_key(), Charge.NO),
+    "a control plane that gives no token": (governed.no_token("connection refused"), Charge.NO),
+    "a control plane that refuses the request": (flow402.conclude(flow402.RequestRefused(403, "Unsupported SDK version."), ASKED_OF).refusal, Charge.NO),
+    "a control plane that denies the payment": (governed.denied("policy_denied", "The budget is spent.", None), Charge.NO),
+    "a control plane whose operator must review the payment": (
+        governed.denied("policy_review_required", "Above 0.01.", "11111111-2222-4333-8444-555555555555"), Charge.NO,
+    ),
+    "a control plane that cannot pay the merchant": (governed.impossible("preflight_incompatible", "No rail."), Charge.NO),
+    "a control plane whose answer was lost": (flow402.conclude(flow402.Lost(sent=True, reason="reset"), ASKED_OF).refusal, Charge.UNKNOWN),
     "nothing to sign an offer with": (hiring.no_key("there is no key to sign offers with"), Charge.NO),
     "an agent that cannot be reached": (hiring.never_sent("connection refused", None).refusal, Charge.NO),
     "an agent whose key is another": (distrusted(AGENT, "its key is abc, and the setting fingerprint names another"), Charge.NO),

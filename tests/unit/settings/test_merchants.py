@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.settings.merchants import allows, check_merchant, read_place
+from jecp_mcp.settings.merchants import allows, check_merchant, overlap, read_place
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,20 @@ def test_whatever_is_taken_reads_the_same_again(text: str) -> None:
         return
     assert read_place(found.url) == found
     assert found.url.startswith(f"{found.origin}/")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ("https://api.example.com", "https://api.example.com", True),
+        ("https://api.example.com/v1", "https://api.example.com/v2", True),
+        ("https://*.example.com", "https://api.example.com", True),
+        ("https://*.example.com", "https://*.api.example.com", True),
+        ("https://*.example.com", "https://example.com", False),
+        ("https://api.example.com", "https://api.example.com:8443", False),
+        ("https://*.example.com", "https://*.example.org", False),
+    ],
+)
+def test_two_merchants_have_a_host_in_common_or_not(one: str, other: str, both: bool) -> None:
+    assert overlap(check_merchant(one), check_merchant(other)) is both
+    assert overlap(check_merchant(other), check_merchant(one)) is both

@@ -4,8 +4,8 @@ import pytest
 
 from jecp_mcp.http import HttpAnswer
 from jecp_mcp.masking import Mask
-from jecp_mcp.rails.x402.answers import output_of, words_of
-from jecp_mcp.rails.x402.refusals import refused
+from jecp_mcp.rails.paid_http.answers import output_of, words_of
+from jecp_mcp.rails.paid_http.refusals import refused
 
 SECRET = "c2lnbmF0dXJlLXRoYXQtcGF5cw=="
 

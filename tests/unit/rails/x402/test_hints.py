@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.rails.x402.hints import find_issues, read_hints, with_known
-from jecp_mcp.rails.x402.request import PaidRequest, read_request
+from jecp_mcp.rails.paid_http.hints import find_issues, read_hints, with_known
+from jecp_mcp.rails.paid_http.request import PaidRequest, read_request
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, read_challenge
 from tests.unit.wire.x402.messages import v1_body, v1_challenge, v1_option, v2_challenge, v2_headers, v2_option
 

@@ -32,6 +32,7 @@ def answer_of(
     paid: MicroUSDC | None = None,
     masks: Sequence[Mask] = (),
     reference: str | None = None,
+    method: str = "x402",
 ) -> Answer:
     """What was delivered.
 
@@ -39,9 +40,10 @@ def answer_of(
         merchant: the origin.
         paid: what was paid for it, micro-USDC; None where it cost nothing.
         masks: takes out what was sent, which a merchant may repeat.
-        reference: the chain's name for the payment.
+        reference: the payee's name for the payment.
+        method: how it is paid.
     """
-    billing = Billing(charged=paid is not None, amount=paid, reference=reference, method="x402")
+    billing = Billing(charged=paid is not None, amount=paid, reference=reference, method=method)
     return Answer(None, output_of(heard, masks), billing, provider=merchant)
 
 

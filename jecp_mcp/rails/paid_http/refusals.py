@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jecp_mcp.domain.refusals import Refusal
@@ -17,8 +18,7 @@ from jecp_mcp.rails.codes import (
     PAYMENT_NOT_POSSIBLE,
     WALLET_MISSING,
 )
-from jecp_mcp.rails.x402.answers import words_of
-from jecp_mcp.rails.x402.selection import Rejected
+from jecp_mcp.rails.paid_http.answers import words_of
 
 MOST_OFFERS: Final = 8
 """How many ways to pay are named that may not be used."""
@@ -28,6 +28,15 @@ _METHOD_NOT_ALLOWED: Final = 405
 _METHOD: Final = re.compile("[A-Z]{1,20}")
 _LONGEST_ALLOW: Final = 100
 _LONGEST_WAIT: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A merchant's way to pay that is not taken: `label` names it, as far as it can be read."""
+
+    index: int
+    label: str
+    reason: str
 
 
 def not_listed() -> Refusal:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.rails.x402.request import MAX_BODY, PaidRequest
+from jecp_mcp.rails.paid_http.request import MAX_BODY, PaidRequest
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption
 
 MERCHANT: Final = "merchant_challenge"

@@ -1,0 +1,1 @@
+"""Paying merchants through a 402flow control plane, which holds the money and its own policy."""

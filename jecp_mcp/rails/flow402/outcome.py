@@ -1,0 +1,244 @@
+"""From what a control plane said, or did not say, to what is proven about the money. Pure: no I/O, no clock.
+
+A call is one idempotency key, and a key has one durable decision. So a decision is believed whichever attempt brought
+it; a message that the request itself is refused proves something of that one attempt alone.
+
+=======================================================  ===============================================================
+what was heard                                           what follows
+=======================================================  ===============================================================
+nothing left, at the first attempt                       released
+nothing left, later                                      in doubt, as it was
+allow                                                    charged what the receipt says; provisional until it is final
+paid_fulfillment_failed                                  charged so, and refused
+deny, preflight_failed                                   released
+executing                                                pending: the same key is asked again
+inconclusive, execution_failed                           in doubt
+a refusal of the request, at the only attempt            released
+a refusal of the request, later                          in doubt
+any other answer, silence, a cut                         in doubt
+the receipt of a charge: confirmed                       charged for good
+the receipt of a charge: refunded, void, expired         all of it came back
+the receipt of a charge: provisional, or not to be read  charged, and looked at again
+=======================================================  ===============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
+from jecp_mcp.rails.codes import (
+    CONTROL_PLANE_UNREACHABLE,
+    PAID_AND_REFUSED,
+    PAYMENT_IN_DOUBT,
+)
+from jecp_mcp.rails.flow402.refusals import denied, impossible, refused_request
+from jecp_mcp.wire.flow402.decision import (
+    Allowed,
+    Decision,
+    Denied,
+    Executing,
+    ExecutionFailed,
+    Inconclusive,
+    PaidAndFailed,
+    PreflightFailed,
+)
+from jecp_mcp.wire.flow402.receipt import Receipt, ReceiptStatus
+
+_CAME_BACK: Final = frozenset({ReceiptStatus.REFUNDED, ReceiptStatus.VOID, ReceiptStatus.EXPIRED_UNCONFIRMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that something was heard of.
+
+    Attributes:
+        hold: the most that it may cost, micro-USDC.
+        tokens: the symbols and addresses of what it can be paid with.
+        first: whether nothing of it can have left before that was not refused as a request.
+        attempts: how many attempts may have reached the control plane this time.
+    """
+
+    hold: MicroUSDC
+    tokens: Sequence[str]
+    first: bool
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No whole answer came; `sent` is whether any byte may have left."""
+
+    sent: bool
+    reason: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision came; `answer` is what the merchant answered, where it was paid."""
+
+    decision: Decision
+    answer: Answer | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """The request itself was refused, in the control plane's words."""
+
+    status: int
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """Something answered that is neither."""
+
+    status: int
+    reason: str
+
+
+Evidence = Lost | Decided | RequestRefused | Unclear
+
+
+def conclude(heard: Evidence, asked: Asked) -> Outcome:
+    """What is proven. Of whatever is open, when to look again is left to whoever has a clock."""
+    match heard:
+        case Lost():
+            return _lost(heard, asked)
+        case Decided(decision):
+            return _decided(decision, heard, asked)
+        case RequestRefused(status, said):
+            if asked.first:
+                found = f"the control plane refused the request with status {status}"
+                return _free(refused_request(status, said), found, asked.attempts)
+            return _doubt(asked, f"the control plane answered with status {status}", {"control_plane_says": said})
+        case Unclear(status, reason):
+            return _doubt(asked, f"the control plane answered with status {status}, and no decision ({reason})")
+        case _:
+            assert_never(heard)
+
+
+def confirm(receipt: Receipt, hold: MicroUSDC, tokens: Sequence[str]) -> Outcome:
+    """How a charge stands that is in the books, by its receipt."""
+    amount, note = _amount(receipt, hold, tokens)
+    said = f"the receipt is {receipt.status.value}{note}"
+    charged = Outcome(Verdict.CHARGED, amount, None, None, said, 0, proven=receipt.status is ReceiptStatus.CONFIRMED)
+    if receipt.status in _CAME_BACK:
+        # Whatever was counted came back, also where its amount cannot be read.
+        return replace(charged, proven=True, refunded=max(amount, hold))
+    return charged
+
+
+def unconfirmed(hold: MicroUSDC, reason: str) -> Outcome:
+    """A charge whose receipt cannot be read now."""
+    return Outcome(Verdict.CHARGED, hold, None, None, f"the receipt cannot be read: {reason}", 0, proven=False)
+
+
+def _decided(decision: Decision, heard: Decided, asked: Asked) -> Outcome:
+    match decision:
+        case Allowed():
+            return _charged(decision, heard.answer, None, asked)
+        case PaidAndFailed():
+            return _charged(decision, None, _failed(decision, heard, asked), asked)
+        case Denied(code, reason, event):
+            return _free(denied(code, reason, event), f"denied: {code}", asked.attempts)
+        case PreflightFailed(code, reason):
+            return _free(impossible(code, reason), f"not tried: {code}", asked.attempts)
+        case Executing():
+            evidence = "the control plane is paying it"
+            return Outcome(Verdict.PENDING, ZERO, None, None, evidence, attempts=asked.attempts)
+        case Inconclusive() | ExecutionFailed():
+            return _unproven(decision, heard, asked)
+        case _:
+            assert_never(decision)
+
+
+def _failed(decision: PaidAndFailed, heard: Decided, asked: Asked) -> Refusal:
+    amount, _ = _amount(decision.receipt, asked.hold, asked.tokens)
+    status = decision.response.status
+    return Refusal(
+        PAID_AND_REFUSED,
+        f"The merchant took the payment of {format_usdc(amount)} USDC and did not do its work: it answered with status "
+        f"{status}. It was charged.",
+        http_status=status,
+        details=_details(decision.code, decision.reason, status=status, merchant_says=heard.words),
+        source="bridge",
+    )
+
+
+def _unproven(decision: Inconclusive | ExecutionFailed, heard: Decided, asked: Asked) -> Outcome:
+    if isinstance(decision, Inconclusive):
+        details = _details(decision.code, decision.reason)
+        return _doubt(asked, "the merchant was lost while it was being paid", details)
+    status = decision.response.status
+    details = _details(decision.code, decision.reason, status=status, merchant_says=heard.words)
+    return _doubt(asked, f"the merchant answered with status {status}, and no receipt was made", details)
+
+
+def _charged(
+    decision: Allowed | PaidAndFailed, answer: Answer | None, refusal: Refusal | None, asked: Asked
+) -> Outcome:
+    receipt = decision.receipt
+    amount, note = _amount(receipt, asked.hold, asked.tokens)
+    billing = Billing(charged=True, amount=amount, reference=receipt.receipt_id, method="402flow")
+    return Outcome(
+        Verdict.CHARGED,
+        amount,
+        None if answer is None else replace(answer, billing=billing),
+        refusal,
+        f"the control plane's receipt, {receipt.status.value}{note}",
+        attempts=asked.attempts,
+        reference=receipt.receipt_id,
+        estimated=bool(note),
+        # A receipt is a proof that the money was ordered to move; whether it did, the final one says.
+        proven=receipt.status is not ReceiptStatus.PROVISIONAL,
+        refunded=amount if receipt.status in _CAME_BACK else ZERO,
+    )
+
+
+def _amount(receipt: Receipt, hold: MicroUSDC, tokens: Sequence[str]) -> tuple[MicroUSDC, str]:
+    """What a receipt says was paid, micro-USDC, and how its evidence ends; in a token not agreed to, what was held."""
+    known = {one.lower() for one in tokens}
+    return (receipt.money.micro, "") if receipt.money.asset.lower() in known else (hold, UNREAD)
+
+
+def _lost(heard: Lost, asked: Asked) -> Outcome:
+    if heard.sent:
+        return _doubt(asked, f"no answer came ({heard.reason})")
+    if not asked.first:
+        return _doubt(replace(asked, attempts=asked.attempts - 1), f"not asked again ({heard.reason})")
+    refusal = heard.refusal or Refusal(
+        CONTROL_PLANE_UNREACHABLE,
+        f"The 402flow control plane could not be reached: {heard.reason}. It was asked to pay nothing, and nothing was "
+        "charged.",
+        source="bridge",
+    )
+    return _free(refusal, f"never sent: {refusal.code}", asked.attempts - 1)
+
+
+def _free(refusal: Refusal, evidence: str, attempts: int) -> Outcome:
+    return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, attempts=attempts)
+
+
+def _doubt(asked: Asked, reason: str, details: JSONObject | None = None) -> Outcome:
+    refusal = Refusal(
+        PAYMENT_IN_DOUBT,
+        f"The 402flow control plane was asked to pay at most {format_usdc(asked.hold)} USDC; {reason}. Whether it was "
+        "paid is not known; it stays held and is never paid a second time.",
+        details=details or {},
+        source="bridge",
+    )
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, reason, attempts=asked.attempts)
+
+
+def _details(code: str, reason: str, **more: object) -> JSONObject:
+    said = {"reason_code": code, "control_plane_says": reason, **more}
+    return {name: value for name, value in said.items() if value != ""}
