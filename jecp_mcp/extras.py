@@ -111,6 +111,7 @@ SANDBOX: Final = Extra(
             "markdown_it": "markdown-it-py",
             "docx": "python-docx",
             "segno": "segno",
+            "ruamel": "ruamel.yaml",
             **_SIGNATURES,
             **_AGENTS,
         }

@@ -23,6 +23,11 @@ from jecp_mcp.sandbox.fulfilment import Fulfilment
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.payments import Payments
 from jecp_mcp.sandbox.provenance_check import check_provenance
+from jecp_mcp.sandbox.providers.accounts import Providers
+from jecp_mcp.sandbox.providers.earnings import Earnings
+from jecp_mcp.sandbox.providers.forwarding import Forwarder
+from jecp_mcp.sandbox.providers.manifests import ProviderManifests
+from jecp_mcp.sandbox.providers.txt_records import OwnZone
 from jecp_mcp.sandbox.sales import Sales, StoredAnswer
 
 
@@ -47,15 +52,19 @@ class Hub:
         self.config, self.clock = config, config.clock
         self.faults = FaultQueue()
         self.database = HubDatabase(config.data)
-        self.agents, self.sales = Agents(self.database), Sales(self.database)
-        self.payments = Payments(self.database, self.agents, config.links)
-        self.fulfilment = Fulfilment(self.sales, self.agents, self.clock)
+        self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
+        self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
+        self.resolve_txt = config.resolve_txt or self.zone.resolve
+        self.forwarder = Forwarder(self.providers, config)
+        self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings)
+        self.payments = Payments(self.database, self.agents, config.links, self.earnings)
+        self.fulfilment = Fulfilment(self.sales, self.agents, self.clock, self.forwarder.call)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))
         try:
             if config.catalog is not None:
                 self.catalog.publish_file(config.catalog)
-            self.catalog.restore(self.database.manifests(), str(config.data))
+            self.catalog.restore([*self.database.manifests(), *self.manifests.for_sale()], str(config.data))
         except SettingsError:
             self.close()
             raise

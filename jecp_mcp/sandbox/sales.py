@@ -11,6 +11,7 @@ from uuid import uuid4
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
+from jecp_mcp.sandbox.providers.earnings import Earnings
 from jecp_mcp.sandbox.revenue_split import Split, split
 
 
@@ -51,8 +52,8 @@ class Receipt(NamedTuple):
 class Sales:
     """The sales in a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase) -> None:
-        self._database = database
+    def __init__(self, database: HubDatabase, earnings: Earnings) -> None:
+        self._database, self._earnings = database, earnings
 
     def answer(self, agent_id: str, call_id: str, at: int) -> StoredAnswer | None:
         """What an earlier call under this id was answered, within the window."""
@@ -99,6 +100,7 @@ class Sales:
                 receipt.transaction_id, sale.agent_id, sale.call_id, sale.capability, sale.action, method,
                 amount, *receipt.shares, balance, at,
             )  # fmt: skip
+            self._earnings.credit_sale(sale.capability, receipt.transaction_id, receipt.shares.provider, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"
