@@ -115,7 +115,7 @@ def _mapping(events: Iterator[Any], depth: int) -> dict[str, Any]:
 
 
 def _scalar(text: str, where: str) -> Any:
-    """What a plain scalar means in the core schema (YAML 1.2.2 §10.3.2)."""
+    """What a plain scalar means in the core schema of YAML 1.2.2."""
     if text in _NULL:
         return None
     if text in _BOOL:

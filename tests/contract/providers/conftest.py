@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,11 @@ class Endpoint:
     instead: tuple[int, str, bytes] | None = None
     healthy: int = 200
     calls: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
+    goes_on: threading.Event = field(default_factory=threading.Event)
+    """Cleared, no call is answered."""
+
+    def __post_init__(self) -> None:
+        self.goes_on.set()
 
 
 @contextmanager
@@ -65,6 +71,7 @@ def endpoint() -> Iterator[Endpoint]:
             if self.path.endswith("/health"):
                 return self.say(made.healthy, "application/json", b"{}")
             made.calls.append((dict(self.headers), body))
+            made.goes_on.wait(60)
             if made.instead is not None:
                 return self.say(*made.instead)
             assert made.provider is not None
@@ -75,6 +82,7 @@ def endpoint() -> Iterator[Endpoint]:
             self.send_response(status)
             self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
+            self.send_header("connection", "close")
             self.end_headers()
             self.wfile.write(body)
 
@@ -170,7 +178,7 @@ class House:
 @contextmanager
 def house(**config: Any) -> Iterator[House]:
     clock = TurnableClock()
-    made = SandboxConfig(clock=clock, local_providers=True, **config)
+    made = SandboxConfig(**{"clock": clock, "local_providers": True, **config})
     with (
         running(made) as ready,
         httpx2.Client(base_url=ready["hub"], headers={"X-Sandbox-Key": ready["control_key"]}, timeout=60) as http,

@@ -38,6 +38,7 @@ def test_what_a_provider_sells_is_signed_delivered_charged_and_shared(place: Hou
     assert seller.me()["total_calls"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("instead", "status", "expected"),
     [
@@ -61,6 +62,7 @@ def test_what_a_provider_fails_at_is_refused_and_costs_nothing(
     assert seller.statement()["entries"] == []
 
 
+@pytest.mark.slow
 def test_text_bytes_and_plain_json_are_delivered_as_they_come(place: House, seller: Seller) -> None:
     seller.sell(manifest(seller.namespace, seller.endpoint.url, actions=[{**COUNTS, "output_schema": {}}]))
     buyer = place.buyer()
@@ -75,6 +77,7 @@ def test_text_bytes_and_plain_json_are_delivered_as_they_come(place: House, sell
         assert (output["artifact"]["data_base64"] if expected == "iVBORw==" else output) == expected
 
 
+@pytest.mark.slow
 def test_a_metered_action_costs_what_its_provider_says_it_used(place: House, seller: Seller) -> None:
     pricing = {"base": "$0.001", "currency": "USD", "model": "per_chunk", "per_chunk_usdc": 0.002}
     seller.sell(manifest(seller.namespace, seller.endpoint.url, actions=[{**COUNTS, "pricing": pricing}]))
@@ -87,6 +90,7 @@ def test_a_metered_action_costs_what_its_provider_says_it_used(place: House, sel
     assert buyer.books()["charged_micro"] == 6_000
 
 
+@pytest.mark.slow
 def test_a_refund_takes_the_share_back_and_a_payout_pays_it_once(place: House, seller: Seller) -> None:
     seller.sell()
     buyer = place.buyer()
@@ -113,6 +117,7 @@ def test_a_refund_takes_the_share_back_and_a_payout_pays_it_once(place: House, s
     assert [entry["kind"] for entry in stated["entries"]] == ["payout", "refund", "sale", "sale", "sale"]
 
 
+@pytest.mark.slow
 def test_what_costs_money_is_for_sale_once_its_provider_can_be_paid(place: House, seller: Seller) -> None:
     assert seller.post("/v1/providers/verify-dns").json()["verified"]
     seller.endpoint.instead = (200, "application/json", b'{"result":{"words":1}}')
@@ -129,6 +134,7 @@ def test_what_costs_money_is_for_sale_once_its_provider_can_be_paid(place: House
     assert place.http.get("/onboarding/nobody").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_host_is_proven_by_its_txt_record(place: House, point: Endpoint, seller: Seller) -> None:
     told = seller.registered["next_steps"]["1_dns"]
     refused = seller.publish(manifest(seller.namespace, point.url))
@@ -155,6 +161,7 @@ def test_a_host_is_proven_by_its_txt_record(place: House, point: Endpoint, selle
     assert code(place.http.post("/sandbox/dns", json={"name": "x"}), 400) == "INVALID_REQUEST"
 
 
+@pytest.mark.slow
 def test_a_replaced_key_works_through_its_grace_and_three_rotations_are_a_days(place: House, seller: Seller) -> None:
     old = dict(seller.auth)
     made = seller.post("/v1/providers/me/rotate-key", {"grace_seconds": 120}).raise_for_status().json()
@@ -177,6 +184,7 @@ def test_a_replaced_key_works_through_its_grace_and_three_rotations_are_a_days(p
     assert place.http.get(me, headers=seller.auth).status_code == 200
 
 
+@pytest.mark.slow
 def test_nobody_is_let_in_without_a_key(place: House) -> None:
     asked = [("GET", "/v1/providers/me"), ("GET", "/v1/providers/me/payouts"), ("POST", "/v1/manifests")]
     asked += [("POST", f"/v1/providers/{name}") for name in ("verify-dns", "me/rotate-key", "connect-stripe")]
