@@ -146,7 +146,7 @@ class Provider:
         output, units = (made.output, made.units) if isinstance(made, Metered) else (made, None)
         try:
             written = jsontext.dumps(output)
-        except (TypeError, ValueError) as exc:
+        except WireError as exc:
             _log.exception("the output of action %s is no JSON", call.action)
             raise _Refused(500, "OUTPUT_INVALID", "the provider's output is no JSON; nothing is charged") from exc
         if broken := violations(
