@@ -33,7 +33,7 @@ class Earnings:
     def __init__(self, database: HubDatabase) -> None:
         self._database = database
 
-    def credit_sale(self, capability: str, transaction_id: str, share: int, at: int, *, calls: int = 1) -> None:
+    def credit_sale(self, capability: str, transaction_id: str, share: int, at: int) -> None:
         """Owe the provider of `capability` its share of a sale. To be called within the sale's transaction.
 
         A capability of nobody who registered has none who is owed anything.
@@ -43,17 +43,15 @@ class Earnings:
         if row is None:
             return
         self._enter(row[0], "sale", transaction_id, share, at)
-        self._database.rows("UPDATE providers SET total_calls = total_calls + ? WHERE provider_id = ?", calls, row[0])
+        self._database.rows("UPDATE providers SET total_calls = total_calls + 1 WHERE provider_id = ?", row[0])
 
     def take_back(self, transaction_id: str, at: int) -> None:
         """Owe no share of a sale that was refunded. To be called within the refund's transaction."""
-        sold = self._database.rows(
-            "SELECT provider_id, reference, amount FROM provider_entries"
-            " WHERE kind = 'sale' AND (reference = ?1 OR reference LIKE ?1 || ':%')",
-            transaction_id,
+        sold = self._database.row(
+            "SELECT provider_id, amount FROM provider_entries WHERE kind = 'sale' AND reference = ?", transaction_id
         )
-        for provider_id, reference, share in sold:
-            self._enter(provider_id, "refund", reference, -share, at)
+        if sold is not None:
+            self._enter(sold[0], "refund", transaction_id, -sold[1], at)
 
     def pay_out(self, least: int, at: int) -> list[Payout]:
         """Pay every provider that can be paid what it is owed, if that is at least `least` micro-USDC; all or none."""
