@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -75,14 +75,13 @@ class Fulfilment:
         except TimeoutError as exc:
             raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
 
-    def settle(
-        self, accepted: AcceptedCall, output: bytes, units: Mapping[str, int], duration_ms: int
-    ) -> tuple[Parts, bytes]:
+    def settle(self, accepted: AcceptedCall, output: bytes, work: Work, duration_ms: int) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
 
         Raises:
             Refused: the wallet was emptied meanwhile; nothing is charged.
         """
+        units = work.units
         call, price = accepted.call, accepted.offer.tariff.charge(units, accepted.call.budget)
         written: list[Parts] = []
 
@@ -94,7 +93,7 @@ class Fulfilment:
         for free in (True, False) if accepted.free else (False,):
             sale = Sale(
                 accepted.agent.agent_id, call.call_id, call.digest, accepted.listing.id, call.action, price, free,
-                dict(accepted.headers),
+                dict(accepted.headers), work.steps,
             )  # fmt: skip
             body = self._sales.settle(sale, self._clock.now(), render)
             if body is not None:

@@ -12,7 +12,7 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
 from jecp_mcp.sandbox.providers.earnings import Earnings
-from jecp_mcp.sandbox.revenue_split import Split, split
+from jecp_mcp.sandbox.revenue_split import SoldStep, Split, split
 
 
 class StoredAnswer(NamedTuple):
@@ -35,6 +35,7 @@ class Sale:
     price: MicroUSDC
     free: bool
     headers: dict[str, str]
+    steps: tuple[SoldStep, ...] = ()
 
 
 class Receipt(NamedTuple):
@@ -100,7 +101,12 @@ class Sales:
                 receipt.transaction_id, sale.agent_id, sale.call_id, sale.capability, sale.action, method,
                 amount, *receipt.shares, balance, at,
             )  # fmt: skip
-            self._earnings.credit_sale(sale.capability, receipt.transaction_id, receipt.shares.provider, at)
+            rest = receipt.shares.provider
+            for step in sale.steps if amount else ():
+                share = split(step.price).provider
+                self._earnings.credit_sale(step.capability, f"{receipt.transaction_id}:{step.step_id}", share, at)
+                rest = MicroUSDC(rest - share)
+            self._earnings.credit_sale(sale.capability, receipt.transaction_id, rest, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"

@@ -47,11 +47,14 @@ class Earnings:
 
     def take_back(self, transaction_id: str, at: int) -> None:
         """Owe no share of a sale that was refunded. To be called within the refund's transaction."""
-        sold = self._database.row(
-            "SELECT provider_id, amount FROM provider_entries WHERE kind = 'sale' AND reference = ?", transaction_id
+        sold = self._database.rows(
+            "SELECT provider_id, reference, amount FROM provider_entries WHERE kind = 'sale'"
+            # The steps of a composite stand under the transaction's id, a colon and the step's: a semicolon comes next.
+            " AND (reference = ?1 OR (reference >= ?1 || ':' AND reference < ?1 || ';'))",
+            transaction_id,
         )
-        if sold is not None:
-            self._enter(sold[0], "refund", transaction_id, -sold[1], at)
+        for provider_id, reference, share in sold:
+            self._enter(provider_id, "refund", reference, -share, at)
 
     def pay_out(self, least: int, at: int) -> list[Payout]:
         """Pay every provider that can be paid what it is owed, if that is at least `least` micro-USDC; all or none."""

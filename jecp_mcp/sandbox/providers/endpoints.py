@@ -234,7 +234,7 @@ async def publish(hub: Hub, request: Request, dialect: Dialect) -> Reply:
         )
     loopback = hub.config.local_providers
     manifest = read_published(await read_body(request, _MOST_BODY), loopback=loopback)
-    warnings = check_rules(provider, manifest, loopback=loopback)
+    warnings = check_rules(provider, manifest, hub.catalog, loopback=loopback)
     capability, version = f"{manifest['namespace']}/{manifest['capability']}", manifest["version"]
     earlier = hub.manifests.find(capability, version)
     if earlier is not None:

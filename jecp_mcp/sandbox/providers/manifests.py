@@ -9,10 +9,12 @@ import apsw
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import MoneyError
+from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.pricing import read_tariff
 from jecp_mcp.sandbox.providers.accounts import Provider
+from jecp_mcp.sandbox.providers.composites import composite_faults
 from jecp_mcp.sandbox.providers.refusals import ProviderRefused, invalid_manifest
 from jecp_mcp.sandbox.providers.registration import endpoint_host
 from jecp_mcp.wire.json_schemas import schema_validator, violations
@@ -55,13 +57,19 @@ def read_published(text: bytes, *, loopback: bool) -> dict[str, Any]:
     return raw
 
 
-def check_rules(provider: Provider, manifest: Mapping[str, Any], *, loopback: bool) -> list[str]:
+def check_rules(provider: Provider, manifest: Mapping[str, Any], catalog: Catalog, *, loopback: bool) -> list[str]:
     """What is not wrong with a manifest, but better otherwise.
+
+    Args:
+        provider: whose it is.
+        manifest: of the right form.
+        catalog: what its composite actions may call.
+        loopback: whether providers are on this machine.
 
     Raises:
         Refused: a rule is broken; each place is named.
     """
-    faults = [*_faults(provider, manifest)]
+    faults = [*_faults(provider, manifest, catalog)]
     try:
         host = endpoint_host(manifest["endpoint"], "endpoint", loopback=loopback)
     except Refused as refused:
@@ -75,28 +83,34 @@ def check_rules(provider: Provider, manifest: Mapping[str, Any], *, loopback: bo
     return [*_warnings(manifest)]
 
 
-def _faults(provider: Provider, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _faults(provider: Provider, manifest: Mapping[str, Any], catalog: Catalog) -> Iterator[tuple[str, str]]:
     if manifest["namespace"] != provider.namespace:
         yield "/namespace", f"is not yours, which is {provider.namespace}"
     if "display_name" not in manifest:
         yield "/display_name", "is required"
     for number, action in enumerate(manifest["actions"]):
         place = f"/actions/{number}"
-        for field in ("input_schema", "output_schema"):
-            try:
-                schema_validator(action[field])
-            except ValueError as exc:
-                yield f"{place}/{field}", f"is no JSON Schema: {str(exc)[:200]}"
+        for field, reason in _schema_faults(action):
+            yield f"{place}/{field}", reason
         try:
-            read_tariff(action)
+            tariff = read_tariff(action)
         except MoneyError as exc:
             yield f"{place}/pricing", str(exc)
+        else:
+            for within, reason in composite_faults(action, tariff.base, catalog):
+                yield place + within, reason
         if action.get("streaming"):
             yield f"{place}/streaming", "this Hub forwards whole answers and streams none from an endpoint"
-        if action.get("composes") is not None:
-            yield f"{place}/composes", "this Hub runs no composite actions"
         if "x402" in action["pricing"].get("payment_methods", ()) and provider.payout_address is None:
             yield f"{place}/pricing/payment_methods", "x402 needs the usdc_payout_address of your registration"
+
+
+def _schema_faults(action: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for field in ("input_schema", "output_schema"):
+        try:
+            schema_validator(action[field])
+        except ValueError as exc:
+            yield field, f"is no JSON Schema: {str(exc)[:200]}"
 
 
 def _warnings(manifest: Mapping[str, Any]) -> Iterator[str]:
