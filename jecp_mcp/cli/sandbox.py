@@ -45,9 +45,9 @@ Dialect = Literal["reference", "spec"]
     help="More providers' manifests, as JSON.",
 )
 @click.option(
-    "--local-providers",
+    "--loopback",
     is_flag=True,
-    help="Let providers on this machine sell, by plain http. Else they must be on the public network.",
+    help="Call providers on this machine, by plain http too, and nowhere else; else on public https addresses alone.",
 )
 @click.option("--linger", metavar="SECONDS", type=float, hidden=True, help="End when nobody has used it for so long.")
 @click.option("--alive", metavar="FD", type=int, hidden=True, help="The lock on the Hub's life, from who starts it.")
@@ -56,7 +56,7 @@ def command(
     dialect: Dialect,
     data: Path | None,
     catalog: Path | None,
-    local_providers: bool,
+    loopback: bool,
     linger: float | None,
     alive: int | None,
 ) -> None:
@@ -87,7 +87,7 @@ def command(
         record.write(ready)
         print(json.dumps(ready), flush=True)
 
-    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, local_providers=local_providers)
+    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, loopback=loopback)
 
     def stay() -> float:
         return config.links.stay_seconds(config.clock.now()) if linger else 0

@@ -7,8 +7,6 @@ a function for each action. It is an ASGI application; `Provider.answer` does th
 from jecp_mcp.provider.calls import Artifact, Call, CallFailed, Metered
 from jecp_mcp.provider.manifests import load_manifest
 from jecp_mcp.provider.provider import Provider, Reply
-from jecp_mcp.provider.webhooks import WebhookEvent, verify_webhook
-from jecp_mcp.wire.jecp.signatures import SignatureInvalid
 
 __all__ = [
     "Artifact",
@@ -17,8 +15,5 @@ __all__ = [
     "Metered",
     "Provider",
     "Reply",
-    "SignatureInvalid",
-    "WebhookEvent",
     "load_manifest",
-    "verify_webhook",
 ]

@@ -15,7 +15,8 @@ from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import WireError
 from jecp_mcp.provider.calls import MAX_CALL_BYTES, Artifact, Call, CallFailed, Metered, read_call
 from jecp_mcp.wire.jecp.envelope import PROTOCOL
-from jecp_mcp.wire.jecp.signatures import CALL, SignatureInvalid, read_secret, verify
+from jecp_mcp.wire.jecp.forwarded import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from jecp_mcp.wire.jecp.webhooks import check_signature, sign
 from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Provider:
         Raises:
             ValueError: a secret is none, or the manifest has no actions with schemas.
         """
-        self._secrets = tuple(map(read_secret, (hmac_secret, *more)))
+        self._secrets = tuple(map(_read_secret, (hmac_secret, *more)))
         self._clock = clock or SystemClock()
         try:
             self._capability = f"{manifest['namespace']}/{manifest['capability']}"
@@ -109,11 +110,7 @@ class Provider:
         """
         call_id: str | None = None
         try:
-            lower = {name.lower(): value for name, value in headers.items()}
-            try:
-                verify(CALL, lower, body, self._secrets, self._clock.now() // 1000)
-            except SignatureInvalid as exc:
-                raise _Refused(401, exc.code, str(exc)) from exc
+            self._check_signature({name.lower(): value for name, value in headers.items()}, body)
             try:
                 call = read_call(body)
             except WireError as exc:
@@ -122,6 +119,20 @@ class Provider:
             return await self._perform(call)
         except _Refused as refused:
             return _failure(refused, call_id)
+
+    def _check_signature(self, headers: Mapping[str, str], body: bytes) -> None:
+        signature, timestamp = headers.get(SIGNATURE_HEADER), headers.get(TIMESTAMP_HEADER)
+        if not signature or not timestamp:
+            raise _Refused(401, "MISSING_SIGNATURE", f"{SIGNATURE_HEADER} and {TIMESTAMP_HEADER} are required")
+        why: WireError | None = None
+        for secret in self._secrets:
+            try:
+                check_signature(secret, signature, timestamp, body, now=self._clock.now())
+            except WireError as exc:
+                why = exc
+            else:
+                return
+        raise _Refused(401, "INVALID_SIGNATURE", str(why)) from why
 
     async def _perform(self, call: Call) -> Reply:
         if call.capability != self._capability:
@@ -210,6 +221,18 @@ async def _live(receive: Callable[[], Awaitable[_Message]], send: Callable[[_Mes
             return
 
 
+def _read_secret(text: str) -> str:
+    try:
+        sign(text.strip(), 0, b"")
+    except WireError as exc:
+        raise ValueError("the secret is not base64 text; copy it whole, as the Hub showed it") from exc
+    if len(text.strip()) < _SHORTEST_SECRET:
+        raise ValueError("the secret is too short to protect anything; copy it whole, as the Hub showed it")
+    return text.strip()
+
+
+_SHORTEST_SECRET: Final = 22
+"""Characters of base64 that hold 16 bytes."""
 _NO_STORE: Final = {"content-type": "application/json", "cache-control": "no-store"}
 
 

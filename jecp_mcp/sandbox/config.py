@@ -39,7 +39,7 @@ class SandboxConfig:
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
         links: the payment links that this Hub has given.
-        local_providers: whether providers are on this machine, by plain http, where no name can be proven: the own
+        loopback: whether providers are on this machine, by plain http, where no name can be proven: the own
             resolver then answers what each is asked to publish. Else they are on the public network, and none is called
             anywhere else.
         resolve_txt: asks the DNS for TXT records; None asks nobody, but the sandbox's own resolver.
@@ -54,6 +54,6 @@ class SandboxConfig:
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)
     links: OpenLinks = field(default_factory=OpenLinks)
-    local_providers: bool = False
+    loopback: bool = False
     resolve_txt: ResolveTxt | None = None
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

@@ -26,7 +26,7 @@ ADDRESS = "127.0.0.1:8000"
 @pytest.fixture(scope="module", params=["reference", "spec"])
 def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
     data = tmp_path_factory.mktemp("hub") / "hub.sqlite"
-    with sandbox(data, "--local-providers", "--dialect", request.param) as made:
+    with sandbox(data, "--loopback", "--dialect", request.param) as made:
         yield made.new_agent()
 
 

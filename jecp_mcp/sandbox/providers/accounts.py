@@ -36,7 +36,7 @@ class Provider(NamedTuple):
     host: str
     country: str
     payout_address: str | None
-    hmac_secret: bytes
+    hmac_secret: str
     dns_token: str
     dns_verified: int
     stripe_verified: int
@@ -51,11 +51,10 @@ class Provider(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewProvider:
-    """What a registration gives; the key and the secret are shown this once."""
+    """What a registration gives; the key, and the provider's secret, are shown this once."""
 
     provider: Provider
     api_key: str
-    hmac_secret: str
 
 
 class KeyChange(NamedTuple):
@@ -86,7 +85,7 @@ class Providers:
         Raises:
             Refused: the namespace belongs to another.
         """
-        api_key, secret = _new_key(), secrets.token_bytes(32)
+        api_key, secret = _new_key(), base64.b64encode(secrets.token_bytes(32)).decode("ascii")
         try:
             with self._database.atomic():
                 self._database.rows(
@@ -101,7 +100,7 @@ class Providers:
             raise namespace_taken(wanted.namespace) from exc
         made = self.of_namespace(wanted.namespace)
         assert made is not None
-        return NewProvider(made, api_key, base64.b64encode(secret).decode("ascii"))
+        return NewProvider(made, api_key)
 
     def get(self, provider_id: str) -> Provider | None:
         """A provider by its id."""

@@ -60,13 +60,13 @@ def _authenticated(hub: Hub, request: Request, dialect: Dialect) -> Provider:
 
 async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     """``POST /v1/providers/register`` (JECP 04-manifest §8.1)."""
-    wanted = read_registration(await read_json(request), loopback=hub.config.local_providers)
+    wanted = read_registration(await read_json(request), loopback=hub.config.loopback)
     if hub.catalog.has_namespace(wanted.namespace):
         raise namespace_taken(wanted.namespace)
     made = hub.providers.register(wanted, hub.clock.now())
     provider = made.provider
     name, value = record_name(provider.host), record_value(provider.dns_token)
-    if hub.config.local_providers:
+    if hub.config.loopback:
         # Nobody can prove that this machine is theirs, and nobody has to.
         hub.zone.publish(name, [value])
     return json_reply(
@@ -75,7 +75,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
             "provider_id": provider.provider_id,
             "namespace": provider.namespace,
             "provider_api_key": made.api_key,
-            "hmac_secret": made.hmac_secret,
+            "hmac_secret": provider.hmac_secret,
             "dns_verification_token": provider.dns_token,
             "next_steps": {
                 "1_dns": {
@@ -232,7 +232,7 @@ async def publish(hub: Hub, request: Request, dialect: Dialect) -> Reply:
             f"{provider.host} is not proven to be yours: POST /v1/providers/verify-dns first. Nothing was published.",
             details={"domain": provider.host, "reason": "txt_record_missing"},
         )
-    loopback = hub.config.local_providers
+    loopback = hub.config.loopback
     manifest = read_published(await read_body(request, _MOST_BODY), loopback=loopback)
     warnings = check_rules(provider, manifest, hub.catalog, loopback=loopback)
     capability, version = f"{manifest['namespace']}/{manifest['capability']}", manifest["version"]

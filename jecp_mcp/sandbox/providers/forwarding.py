@@ -23,7 +23,8 @@ from jecp_mcp.sandbox.providers.registration import endpoint_host
 from jecp_mcp.sandbox.success_answers import output_text
 from jecp_mcp.settings.merchants import read_place
 from jecp_mcp.wire.jecp.envelope import PROTOCOL
-from jecp_mcp.wire.jecp.signatures import CALL, sign
+from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from jecp_mcp.wire.jecp.webhooks import sign
 from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Forwarder:
     """Calls of providers' endpoints. Nothing is opened before the first."""
 
     def __init__(self, providers: Providers, config: SandboxConfig) -> None:
-        self._providers, self._clock, self._loopback = providers, config.clock, config.local_providers
-        self._gate = HttpGate(config.clock, loopback=config.local_providers)
+        self._providers, self._clock, self._loopback = providers, config.clock, config.loopback
+        self._gate = HttpGate(config.clock, loopback=config.loopback)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -77,10 +78,10 @@ class Forwarder:
         headers = {
             "content-type": "application/json",
             "accept": "application/json, */*;q=0.5",
-            CALL.signature: sign(provider.hmac_secret, now, body),
-            CALL.timestamp: str(now),
-            "x-jecp-namespace": listing.namespace,
-            "x-jecp-action": call.action,
+            SIGNATURE_HEADER: sign(provider.hmac_secret, now, body),
+            TIMESTAMP_HEADER: str(now),
+            NAMESPACE_HEADER: listing.namespace,
+            ACTION_HEADER: call.action,
         }
         try:
             async with asyncio.timeout(offer.timeout_seconds):

@@ -8,7 +8,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS providers (
     provider_id TEXT PRIMARY KEY, namespace TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL, owner_email TEXT NOT NULL,
     endpoint_url TEXT NOT NULL, host TEXT NOT NULL, country TEXT NOT NULL, website TEXT, payout_address TEXT,
-    key_hash BLOB NOT NULL UNIQUE, previous_hash BLOB, previous_until INTEGER, hmac_secret BLOB NOT NULL,
+    key_hash BLOB NOT NULL UNIQUE, previous_hash BLOB, previous_until INTEGER, hmac_secret TEXT NOT NULL,
     dns_token TEXT NOT NULL, verified_at INTEGER, stripe_verified_at INTEGER,
     balance INTEGER NOT NULL DEFAULT 0, total_calls INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL) WITHOUT ROWID;

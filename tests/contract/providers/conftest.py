@@ -178,7 +178,7 @@ class House:
 @contextmanager
 def house(**config: Any) -> Iterator[House]:
     clock = TurnableClock()
-    made = SandboxConfig(**{"clock": clock, "local_providers": True, **config})
+    made = SandboxConfig(**{"clock": clock, "loopback": True, **config})
     with (
         running(made) as ready,
         httpx2.Client(base_url=ready["hub"], headers={"X-Sandbox-Key": ready["control_key"]}, timeout=60) as http,

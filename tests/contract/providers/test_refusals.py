@@ -62,7 +62,7 @@ def test_an_endpoint_is_where_the_hub_may_call(own: bool) -> None:
             "https://localhost/jecp": "resolved_to_deny_cidr",
             "https://%31%32%37.0.0.1/jecp": "host_syntax",
         }
-    with house() if own else house(local_providers=False) as made:
+    with house() if own else house(loopback=False) as made:
         for url, reason in refused.items():
             answer = made.http.post("/v1/providers/register", json={**REGISTRATION, "endpoint_url": url})
             error = answer.json()["error"]
@@ -80,7 +80,7 @@ def test_a_provider_on_the_network_is_asked_for_its_record_by_the_resolver_given
             raise OSError("no such domain")
         return answers[name]
 
-    with house(local_providers=False, resolve_txt=resolve) as made:
+    with house(loopback=False, resolve_txt=resolve) as made:
         seller = made.seller(Endpoint(REGISTRATION["endpoint_url"]))
         answer = seller.post("/v1/providers/verify-dns")
         assert (answer.status_code, answer.json()["error"]["details"]["reason"]) == (400, "nxdomain")
@@ -228,7 +228,7 @@ def test_what_was_published_is_for_sale_after_a_restart_and_called_where_it_may_
             made.buyer().buy(f"{seller.namespace}/words").raise_for_status()
             seller.hub = made.http
             assert seller.statement()["earned_micro"] == 8_500
-        with house(data=data, local_providers=False) as made:
+        with house(data=data, loopback=False) as made:
             answer = made.buyer().buy(f"{seller.namespace}/words")
             assert answer.json()["error"]["code"] == "PROVIDER_UNREACHABLE"
 

@@ -29,7 +29,7 @@ SOLD_BEFORE = 25
 
 @contextmanager
 def hub(data: Path) -> Iterator[tuple[httpx2.Client, dict[str, str], int]]:
-    with running("sandbox", "--port", "0", "--data", str(data), "--local-providers") as process:
+    with running("sandbox", "--port", "0", "--data", str(data), "--loopback") as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         drained(process)
