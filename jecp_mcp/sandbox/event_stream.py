@@ -135,7 +135,7 @@ class EventStream(Response):
         """
         fulfilment, runs = self._hub.fulfilment, self._accepted.offer.runs
         if runs is None:
-            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
+            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: this Hub streams from none.")
         try:
             iterator = fulfilment.work.stream(*runs, self._accepted.call.arguments)
         except KeyError as exc:

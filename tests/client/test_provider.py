@@ -171,6 +171,7 @@ async def test_what_a_hub_refuses_a_provider_is_an_error_of_its_kind(place: Hous
         await registered(place, point, country="xx")
 
 
+@pytest.mark.slow
 async def test_what_is_no_hub_is_said_to_be_none() -> None:
     with pytest.raises(ValueError, match="api_key"):
         JecpProviderClient("a key")

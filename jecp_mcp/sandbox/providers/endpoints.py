@@ -68,7 +68,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     name, value = record_name(provider.host), record_value(provider.dns_token)
     if hub.config.loopback:
         # Nobody can prove that this machine is theirs, and nobody has to.
-        hub.zone.publish(name, [value])
+        hub.zone.add(name, value)
     return json_reply(
         {
             "jecp": "1.0",

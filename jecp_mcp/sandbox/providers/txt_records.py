@@ -30,6 +30,11 @@ class OwnZone:
         """The TXT records of a name; none for one that was never put there."""
         return [value for (value,) in self._database.rows("SELECT value FROM txt_records WHERE name = ?", name)]
 
+    def add(self, name: str, value: str) -> None:
+        """Put up a record beside those that a name has."""
+        with self._database.atomic():
+            self._database.rows("INSERT OR IGNORE INTO txt_records VALUES (?, ?)", name, value)
+
     def publish(self, name: str, values: Sequence[str]) -> None:
         """Put up a name's TXT records in place of those it had."""
         with self._database.atomic():

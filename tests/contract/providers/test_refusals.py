@@ -93,6 +93,11 @@ def test_a_provider_on_the_network_is_asked_for_its_record_by_the_resolver_given
         assert answer.json()["error"]["details"]["errors"][0]["instance_path"] == "/endpoint"
 
 
+def test_providers_of_one_host_are_each_proven(place: House, point: Endpoint) -> None:
+    both = [place.seller(point) for _ in range(2)]
+    assert [each.post("/v1/providers/verify-dns").json()["verified"] for each in both] == [True, True]
+
+
 def test_a_namespace_is_one_providers(place: House, seller: Seller) -> None:
     for namespace in (seller.namespace, "lectern"):
         body = {**REGISTRATION, "endpoint_url": seller.endpoint.url, "namespace": namespace}
