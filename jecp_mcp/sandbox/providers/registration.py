@@ -70,7 +70,7 @@ def read_registration(body: Mapping[str, Any], *, loopback: bool) -> Registratio
         raise _wrong("website", "INVALID_REQUEST", "must be a URL")
     country = _text(body, "country", "UNSUPPORTED_COUNTRY", MAX_NAME).strip().upper()
     if country not in COUNTRIES:
-        raise _wrong("country", "UNSUPPORTED_COUNTRY", "must be one that Stripe Connect supports, such as JP or US")
+        raise _wrong("country", "UNSUPPORTED_COUNTRY", "must be supported by Stripe Connect, such as JP or US")
     return Registration(namespace, name, email, endpoint, host, country, website, address)
 
 
