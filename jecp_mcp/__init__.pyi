@@ -5,6 +5,7 @@ from jecp_mcp.client.errors import AuthError as AuthError
 from jecp_mcp.client.errors import CallInDoubtError as CallInDoubtError
 from jecp_mcp.client.errors import CapabilityDeprecatedError as CapabilityDeprecatedError
 from jecp_mcp.client.errors import CapabilityNotFoundError as CapabilityNotFoundError
+from jecp_mcp.client.errors import DnsVerificationError as DnsVerificationError
 from jecp_mcp.client.errors import DuplicateRequestError as DuplicateRequestError
 from jecp_mcp.client.errors import HubUnreachableError as HubUnreachableError
 from jecp_mcp.client.errors import InputSchemaViolationError as InputSchemaViolationError
@@ -13,11 +14,17 @@ from jecp_mcp.client.errors import InsufficientBudgetError as InsufficientBudget
 from jecp_mcp.client.errors import InsufficientTrustError as InsufficientTrustError
 from jecp_mcp.client.errors import JecpError as JecpError
 from jecp_mcp.client.errors import MandateExpiredError as MandateExpiredError
+from jecp_mcp.client.errors import ManifestInvalidError as ManifestInvalidError
+from jecp_mcp.client.errors import ManifestParseError as ManifestParseError
+from jecp_mcp.client.errors import ManifestVersionExistsError as ManifestVersionExistsError
+from jecp_mcp.client.errors import NamespaceTakenError as NamespaceTakenError
 from jecp_mcp.client.errors import ProviderError as ProviderError
 from jecp_mcp.client.errors import RateLimitError as RateLimitError
 from jecp_mcp.client.errors import RotationCapError as RotationCapError
+from jecp_mcp.client.errors import UnsupportedCountryError as UnsupportedCountryError
 from jecp_mcp.client.errors import UnsupportedMediaTypeError as UnsupportedMediaTypeError
 from jecp_mcp.client.errors import UrlBlockedError as UrlBlockedError
+from jecp_mcp.client.provider import JecpProviderClient as JecpProviderClient
 from jecp_mcp.client.results import InvokeResult as InvokeResult
 from jecp_mcp.client.streams import JecpStream as JecpStream
 

@@ -110,6 +110,7 @@ SANDBOX: Final = Extra(
             "fontpkg_noto_sans": "fontpkg-noto-sans",
             "markdown_it": "markdown-it-py",
             "segno": "segno",
+            "ruamel": "ruamel.yaml",
             **_SIGNATURES,
             **_AGENTS,
         }

@@ -121,8 +121,7 @@ class InputSchemaViolationError(JecpError):
     @property
     def errors(self) -> Sequence[Mapping[str, Any]]:
         """Each fault as the Hub tells it: ``instance_path``, ``schema_path``, ``reason``."""
-        found = self.details.get("errors")
-        return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+        return _errors_of(self.details)
 
 
 class UrlBlockedError(JecpError):
@@ -131,6 +130,35 @@ class UrlBlockedError(JecpError):
 
 class RotationCapError(JecpError):
     """The key was rotated as often as a day allows."""
+
+
+class NamespaceTakenError(JecpError):
+    """The namespace belongs to another provider."""
+
+
+class UnsupportedCountryError(JecpError):
+    """The Hub pays nobody in this country."""
+
+
+class DnsVerificationError(JecpError):
+    """The provider's host is not proven to be its own."""
+
+
+class ManifestParseError(JecpError):
+    """The manifest's text cannot be read."""
+
+
+class ManifestInvalidError(JecpError):
+    """The manifest breaks a rule, or is too large."""
+
+    @property
+    def errors(self) -> Sequence[Mapping[str, Any]]:
+        """Each fault as the Hub tells it: ``instance_path``, ``reason``."""
+        return _errors_of(self.details)
+
+
+class ManifestVersionExistsError(JecpError):
+    """This version was published before."""
 
 
 class CallInDoubtError(JecpError):
@@ -143,6 +171,11 @@ class CallInDoubtError(JecpError):
 
 class HubUnreachableError(JecpError):
     """Nothing left this machine: the Hub could not be reached. Nothing was charged."""
+
+
+def _errors_of(details: JSONObject) -> Sequence[Mapping[str, Any]]:
+    found = details.get("errors")
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
 _IN_DOUBT: Final = (
@@ -175,6 +208,12 @@ _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
         "INPUT_SCHEMA_VIOLATION": InputSchemaViolationError,
         "URL_BLOCKED_SSRF": UrlBlockedError,
         "ROTATION_24H_CAP": RotationCapError,
+        "NAMESPACE_TAKEN": NamespaceTakenError,
+        "UNSUPPORTED_COUNTRY": UnsupportedCountryError,
+        "DNS_VERIFICATION_FAILED": DnsVerificationError,
+        "INVALID_MANIFEST": ManifestInvalidError,
+        "MANIFEST_TOO_LARGE": ManifestInvalidError,
+        "VERSION_EXISTS": ManifestVersionExistsError,
         HUB_UNREACHABLE: HubUnreachableError,
     }
 )

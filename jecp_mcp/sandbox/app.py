@@ -39,6 +39,7 @@ from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
+from jecp_mcp.sandbox.providers import endpoints as provider_endpoints
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
 
@@ -62,6 +63,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
+        await hub.forwarder.aclose()
         hub.close()
 
     app = Starlette(
@@ -71,6 +73,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             *_discovery(hub),
             *_accounts(hub),
             *_controls(hub),
+            *(_route(hub, path, handler, method) for method, path, handler in provider_endpoints.ROUTES),
         ],
         middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},

@@ -10,14 +10,15 @@ from typing import Any
 from jecp_mcp import jsontext
 from jecp_mcp.errors import MoneyError, SettingsError, WireError
 from jecp_mcp.sandbox.error_answers import Refused
-from jecp_mcp.sandbox.listing import OWN_WORK, Listing, read_builtin, read_manifest, schema_validator
+from jecp_mcp.sandbox.listing import OWN_WORK, Listing, read_builtin, read_manifest
 from jecp_mcp.wire.jecp.ids import split_capability
+from jecp_mcp.wire.json_schemas import schema_validator
 
 MAX_CATALOG_BYTES = 16 * 1024 * 1024
 
 
 class Catalog:
-    """The catalog. An unpinned call means the version published last."""
+    """The catalog. An unpinned call means the highest version that is not on its way out (JECP 04-manifest §7.2)."""
 
     def __init__(self, builtins: Iterable[Mapping[str, Any]], manifests: Iterable[Mapping[str, Any]]) -> None:
         """Put up the Hub's own and the providers' capabilities.
@@ -32,8 +33,12 @@ class Catalog:
         for manifest in manifests:
             self._add(read_manifest(_exact(manifest), OWN_WORK))
 
-    def publish(self, manifest: Any) -> Listing:
+    def publish(self, manifest: Any, *, loopback: bool = False) -> Listing:
         """Publish a provider's manifest, validated to the letter; it replaces the same version.
+
+        Args:
+            manifest: as `jecp_mcp.jsontext.loads` reads it.
+            loopback: whether its endpoint may be on this machine.
 
         Raises:
             WireError: it is not valid; the message says where.
@@ -43,7 +48,7 @@ class Catalog:
 
         if len(jsontext.dumps(manifest)) > MAX_MANIFEST_BYTES:
             raise WireError(f"the manifest is larger than {MAX_MANIFEST_BYTES} bytes")
-        check_manifest(manifest)
+        check_manifest(manifest, loopback=loopback)
         try:
             listing = read_manifest(manifest, self._work_of(manifest))
             for offer in listing.offers.values():
@@ -106,7 +111,7 @@ class Catalog:
         if versions is None:
             raise Refused("CAPABILITY_NOT_FOUND", f"'{asked.capability}' is not a published active capability.")
         if asked.version is None:
-            return next(reversed(versions.values()))
+            return _latest(versions)
         if asked.version not in versions:
             raise Refused(
                 "CAPABILITY_NOT_FOUND",
@@ -149,7 +154,8 @@ class Catalog:
                 self.remove(capability, version)
                 continue
             try:
-                self.publish(jsontext.loads(text, max_bytes=len(text)))
+                # Whether this machine's providers are called is judged at each call.
+                self.publish(jsontext.loads(text, max_bytes=len(text)), loopback=True)
             except WireError as exc:
                 raise SettingsError(source, f"{capability}@{version}", str(exc)) from exc
 
@@ -158,6 +164,13 @@ class Catalog:
         versions.pop(listing.version, None)
         versions[listing.version] = listing
         self.revision += 1
+
+
+def _latest(versions: Mapping[str, Listing]) -> Listing:
+    """The highest version that is active; where none is, the highest."""
+    listed = list(versions.values())
+    active = [one for one in listed if one.sunset_at is None] or listed
+    return max(active, key=lambda one: [int(part) for part in one.version.split(".")])
 
 
 def _exact(entry: Mapping[str, Any]) -> Any:

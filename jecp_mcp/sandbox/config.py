@@ -12,6 +12,7 @@ from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
 from jecp_mcp.sandbox.open_links import OpenLinks
+from jecp_mcp.sandbox.providers.txt_records import ResolveTxt
 
 OPENING_BALANCE = MicroUSDC(20_000_000)
 """Enough for a day of trying: ten times the daily limit that a new mandate has."""
@@ -38,6 +39,10 @@ class SandboxConfig:
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
         links: the payment links that this Hub has given.
+        loopback: whether providers are on this machine, by plain http, where no name can be proven: the own
+            resolver then answers what each is asked to publish. Else they are on the public network, and none is called
+            anywhere else.
+        resolve_txt: asks the DNS for TXT records; None asks nobody, but the sandbox's own resolver.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
 
@@ -49,4 +54,6 @@ class SandboxConfig:
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)
     links: OpenLinks = field(default_factory=OpenLinks)
+    loopback: bool = False
+    resolve_txt: ResolveTxt | None = None
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

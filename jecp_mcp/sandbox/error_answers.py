@@ -39,7 +39,10 @@ class Refused(JecpMcpError):
         payment: the ``payment`` block of a 402.
         headers: further headers.
         literal: the code was asked for by name: another spelling may take its place, another code may not.
+        exact: whether the code is spelt the same in every dialect.
     """
+
+    exact = False
 
     def __init__(
         self,
@@ -132,6 +135,7 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
     "NAMESPACE_TAKEN": 409,
     "VERSION_EXISTS": 409,
     "DNS_VERIFICATION_FAILED": 422,
+    "MANIFEST_TOO_LARGE": 413,
     "ROTATION_24H_CAP": 429,
     "ROTATION_RACE": 409,
 }
@@ -143,7 +147,7 @@ _VARIANTS = ("spec", "invoke", "jecp")
 def spelling(refused: Refused, dialect: Dialect) -> str:
     """The word for a refusal's code in this dialect. An alias was chosen on purpose and stays."""
     code = refused.code
-    if code in ALIASES:
+    if code in ALIASES or refused.exact:
         return code
     word = _SPELLINGS[dialect.variant].get(code, code)
     return code if refused.literal and canonical(word) != code else word

@@ -101,7 +101,7 @@ class EventStream(Response):
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
-            envelope, body = self._hub.fulfilment.settle(accepted, output, work.units, _ms(started))
+            envelope, body = self._hub.fulfilment.settle(accepted, output, work, _ms(started))
             self._outcome = Reply(200, body, accepted.headers)
             self._drop_last_event()
         except Refused as refused:
@@ -135,7 +135,7 @@ class EventStream(Response):
         """
         fulfilment, runs = self._hub.fulfilment, self._accepted.offer.runs
         if runs is None:
-            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
+            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: this Hub streams from none.")
         try:
             iterator = fulfilment.work.stream(*runs, self._accepted.call.arguments)
         except KeyError as exc:

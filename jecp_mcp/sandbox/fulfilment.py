@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -26,18 +26,20 @@ WORKERS = 4
 INLINE_SECONDS = 0.002
 """Work that takes less than this is done on the spot: a thread's hand-over and the wait for the lock cost as much."""
 INLINE_BYTES = 16 * 1024
+Forward = Callable[[AcceptedCall], Awaitable[tuple["Work", bytes]]]
+"""Has a call's provider do it. Raises `Refused`."""
 
 
 class Fulfilment:
     """The work, its threads, and the sales it becomes."""
 
-    def __init__(self, sales: Sales, agents: Agents, clock: Clock) -> None:
+    def __init__(self, sales: Sales, agents: Agents, clock: Clock, forward: Forward) -> None:
         # Imported here, where the Hub is made: importing the app must not cost the work's modules.
         from jecp_mcp.sandbox import work
 
         self.work = work
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="sandbox-work")
-        self._sales, self._agents, self._clock = sales, agents, clock
+        self._sales, self._agents, self._clock, self._forward = sales, agents, clock, forward
         self._durations: dict[tuple[str, str], float] = {}
 
     def close(self) -> None:
@@ -52,7 +54,7 @@ class Fulfilment:
         """
         runs = accepted.offer.runs
         if runs is None:
-            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: the sandbox calls no one.")
+            return await self._forward(accepted)
 
         def do() -> tuple[Work, bytes]:
             began = time.perf_counter()
@@ -73,14 +75,13 @@ class Fulfilment:
         except TimeoutError as exc:
             raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
 
-    def settle(
-        self, accepted: AcceptedCall, output: bytes, units: Mapping[str, int], duration_ms: int
-    ) -> tuple[Parts, bytes]:
+    def settle(self, accepted: AcceptedCall, output: bytes, work: Work, duration_ms: int) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
 
         Raises:
             Refused: the wallet was emptied meanwhile; nothing is charged.
         """
+        units = work.units
         call, price = accepted.call, accepted.offer.tariff.charge(units, accepted.call.budget)
         written: list[Parts] = []
 
@@ -92,7 +93,7 @@ class Fulfilment:
         for free in (True, False) if accepted.free else (False,):
             sale = Sale(
                 accepted.agent.agent_id, call.call_id, call.digest, accepted.listing.id, call.action, price, free,
-                dict(accepted.headers),
+                dict(accepted.headers), work.steps,
             )  # fmt: skip
             body = self._sales.settle(sale, self._clock.now(), render)
             if body is not None:

@@ -101,6 +101,24 @@ def new_agent_page(agent_id: str, api_key: str) -> bytes:
     return _page("Registered", content)
 
 
+def onboarding_page(token: str, namespace: str, display_name: str, *, done: bool) -> bytes:
+    """Where a provider says where it is paid: open, with its button, or done."""
+    about = pages.facts({"Provider": escape(display_name), "Namespace": f"<code>{escape(namespace)}</code>"})
+    if done:
+        content = (
+            '<article><h1 class="good">You can be paid</h1><p>What you published is for sale now. You can close this'
+            f" page.</p>{about}</article>"
+        )
+        return _page("You can be paid", content)
+    content = (
+        '<article><h1>Where you are paid</h1><p class="soft">JECP sandbox on this machine</p>'
+        f'{about}<form method="post" action="/onboarding/{escape(token)}">'
+        '<button class="main">Take test payouts</button></form>'
+        '<p class="soft">No bank account is asked for: a sandbox pays nobody.</p></article>'
+    )
+    return _page("Where you are paid", content)
+
+
 def error_page(title: str, words: Iterable[str], link: str | None = None) -> bytes:
     """What went wrong and what to do about it, in plain text; `link` leads there, else to the front page."""
     return _encode(pages.error_document(title, words, banner=_TEST_MONEY, back=link or "/"))

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.sandbox.agents import Agents
@@ -23,7 +24,16 @@ from jecp_mcp.sandbox.fulfilment import Fulfilment
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.payments import Payments
 from jecp_mcp.sandbox.provenance_check import check_provenance
+from jecp_mcp.sandbox.providers.accounts import Providers
+from jecp_mcp.sandbox.providers.composites import Composites
+from jecp_mcp.sandbox.providers.earnings import Earnings
+from jecp_mcp.sandbox.providers.forwarding import Forwarder
+from jecp_mcp.sandbox.providers.manifests import ProviderManifests
+from jecp_mcp.sandbox.providers.txt_records import OwnZone
 from jecp_mcp.sandbox.sales import Sales, StoredAnswer
+
+if TYPE_CHECKING:
+    from jecp_mcp.sandbox.work import Work
 
 
 @dataclass(slots=True)
@@ -47,18 +57,23 @@ class Hub:
         self.config, self.clock = config, config.clock
         self.faults = FaultQueue()
         self.database = HubDatabase(config.data)
-        self.agents, self.sales = Agents(self.database), Sales(self.database)
-        self.payments = Payments(self.database, self.agents, config.links)
-        self.fulfilment = Fulfilment(self.sales, self.agents, self.clock)
+        self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
+        self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
+        self.resolve_txt = config.resolve_txt or self.zone.resolve
+        self.forwarder = Forwarder(self.providers, config)
+        self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings)
+        self.payments = Payments(self.database, self.agents, config.links, self.earnings)
+        self.fulfilment = Fulfilment(self.sales, self.agents, self.clock, self._deliver)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))
         try:
             if config.catalog is not None:
                 self.catalog.publish_file(config.catalog)
-            self.catalog.restore(self.database.manifests(), str(config.data))
+            self.catalog.restore([*self.database.manifests(), *self.manifests.for_sale()], str(config.data))
         except SettingsError:
             self.close()
             raise
+        self.composites = Composites(self.catalog, self.fulfilment.run)
         self.checks = CallChecks(config, self.database, self.agents, self.catalog)
         self.database.sweep(now)
         self.agent_id, self.api_key = self.agents.default_agent(config.opening_balance, config.free_calls, now)
@@ -161,9 +176,15 @@ class Hub:
         else:
             claim.outcome.set_result(outcome)
 
+    async def _deliver(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
+        """What no work of the sandbox's own does: its steps do, or its provider."""
+        if accepted.offer.raw.get("composes") is not None:
+            return await self.composites.run(accepted)
+        return await self.forwarder.call(accepted)
+
     async def _perform(self, accepted: AcceptedCall) -> Reply:
         started = time.perf_counter()
         work, output = await self.fulfilment.run(accepted)
         duration = int((time.perf_counter() - started) * 1000)
-        _, body = self.fulfilment.settle(accepted, output, work.units, duration)
+        _, body = self.fulfilment.settle(accepted, output, work, duration)
         return Reply(200, body, accepted.headers)

@@ -1,5 +1,7 @@
 """The tables of the sandbox Hub's books. Amounts are micro-USDC, times Unix milliseconds."""
 
+from jecp_mcp.sandbox.providers import tables as providers
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
@@ -35,3 +37,4 @@ CREATE TABLE IF NOT EXISTS refunds (
 CREATE TABLE IF NOT EXISTS manifests (
     capability TEXT NOT NULL, version TEXT NOT NULL, manifest TEXT, UNIQUE (capability, version));
 """
+SCHEMA += providers.SCHEMA

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import jsonschema_rs
-
-from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.sandbox.pricing import UNIT_OF_RATE, Tariff, read_tariff, usd
-
-_VIOLATIONS_SHOWN = 20
+from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 
 @dataclass(slots=True)
@@ -38,20 +34,7 @@ class Offer:
         """Where `value` breaks the input schema, by JSON pointer (RFC 6901); at most twenty places."""
         if self._validator is None:
             self._validator = schema_validator(self.raw.get("input_schema") or {})
-        if self._validator.is_valid(value):
-            return []
-        found = []
-        for error in self._validator.iter_errors(value):
-            found.append(
-                {
-                    "instance_path": _pointer(error.instance_path),
-                    "schema_path": _pointer(error.schema_path),
-                    "reason": error.message[:500],
-                }
-            )
-            if len(found) == _VIOLATIONS_SHOWN:
-                break
-        return found
+        return violations(self._validator, value)
 
 
 @dataclass(slots=True)
@@ -130,25 +113,3 @@ def _offer(action: Mapping[str, Any], runs: tuple[str, str] | None) -> Offer:
         timeout_seconds=sla.get("timeout_ms", 30_000) / 1000,
         runs=runs,
     )
-
-
-def schema_validator(schema: Any) -> Any:
-    """A validator that reads no other document, runs patterns in linear time and repeats nobody's input.
-
-    Raises:
-        ValueError: it is no JSON Schema.
-    """
-    return jsonschema_rs.validator_for(
-        jsontext.plain(schema),
-        pattern_options=jsonschema_rs.RegexOptions(),
-        retriever=_no_documents,
-        mask="the value",
-    )
-
-
-def _no_documents(uri: str) -> Any:
-    raise ValueError(f"schemas may not refer to other documents: {uri[:100]}")
-
-
-def _pointer(path: Iterable[str | int]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

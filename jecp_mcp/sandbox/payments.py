@@ -12,6 +12,7 @@ from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.open_links import OpenLinks
 from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.providers.earnings import Earnings
 
 CHECKOUT_MS = 24 * 3_600_000
 """How long a checkout stays open."""
@@ -46,8 +47,8 @@ class RecentCall(NamedTuple):
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks) -> None:
-        self._database, self._agents, self._links = database, agents, links
+    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks, earnings: Earnings) -> None:
+        self._database, self._agents, self._links, self._earnings = database, agents, links, earnings
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
@@ -184,6 +185,7 @@ class Payments:
             if rows and status != "denied":
                 agent_id, returned, transaction_id = rows[0]
                 self._agents.credit(agent_id, "refund", returned, at)
+                self._earnings.take_back(transaction_id, at)
                 self._database.rows(
                     "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
                 )

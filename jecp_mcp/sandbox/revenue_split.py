@@ -19,6 +19,14 @@ class Split(NamedTuple):
     payment: MicroUSDC
 
 
+class SoldStep(NamedTuple):
+    """A step of a composite action, whose provider is owed its share of `price`, micro-USDC, out of the whole."""
+
+    step_id: str
+    capability: str
+    price: MicroUSDC
+
+
 def split(price: MicroUSDC) -> Split:
     """Divide a price; what does not divide goes to the payment's part."""
     provider, hub = price * PROVIDER_PERCENT // 100, price * HUB_PERCENT // 100

@@ -11,7 +11,8 @@ from uuid import uuid4
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
-from jecp_mcp.sandbox.revenue_split import Split, split
+from jecp_mcp.sandbox.providers.earnings import Earnings
+from jecp_mcp.sandbox.revenue_split import SoldStep, Split, split
 
 
 class StoredAnswer(NamedTuple):
@@ -34,6 +35,7 @@ class Sale:
     price: MicroUSDC
     free: bool
     headers: dict[str, str]
+    steps: tuple[SoldStep, ...] = ()
 
 
 class Receipt(NamedTuple):
@@ -51,8 +53,8 @@ class Receipt(NamedTuple):
 class Sales:
     """The sales in a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase) -> None:
-        self._database = database
+    def __init__(self, database: HubDatabase, earnings: Earnings) -> None:
+        self._database, self._earnings = database, earnings
 
     def answer(self, agent_id: str, call_id: str, at: int) -> StoredAnswer | None:
         """What an earlier call under this id was answered, within the window."""
@@ -99,6 +101,12 @@ class Sales:
                 receipt.transaction_id, sale.agent_id, sale.call_id, sale.capability, sale.action, method,
                 amount, *receipt.shares, balance, at,
             )  # fmt: skip
+            rest = receipt.shares.provider
+            for step in sale.steps if amount else ():
+                share = split(step.price).provider
+                self._earnings.credit_sale(step.capability, f"{receipt.transaction_id}:{step.step_id}", share, at)
+                rest = MicroUSDC(rest - share)
+            self._earnings.credit_sale(sale.capability, receipt.transaction_id, rest, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"

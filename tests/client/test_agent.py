@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -292,9 +293,11 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "python-client.md"
 
 
 def test_each_row_of_the_comparison_names_its_test() -> None:
+    files = Path(__file__).parent.glob("test_*.py")
+    tests = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text(encoding="utf-8"))}
     rows = [line.split("|")[1:4] for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
-    for theirs, ours, test in rows[1:]:
-        assert (test.strip(" `") in globals()) is (ours.strip() != "not built"), theirs
+    for theirs, ours, test in (row for row in rows if row[0].strip() != "TypeScript"):
+        assert (test.strip(" `") in tests) is (ours.strip() != "not built"), theirs
 
 
 @pytest.mark.slow

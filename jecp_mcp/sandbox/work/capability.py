@@ -10,6 +10,7 @@ from typing import Any
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import JecpMcpError
+from jecp_mcp.sandbox.revenue_split import SoldStep
 from jecp_mcp.sandbox.work.json_schema import Schema
 
 Input = Mapping[str, Any]
@@ -38,11 +39,13 @@ class Work:
 
     Attributes:
         units: what metered prices count: ``input_tokens``, ``output_tokens``, ``audio_seconds``.
+        steps: what was bought of others for it.
     """
 
     output: Any = None
     artifact: tuple[str, bytes] | None = None
     units: Mapping[str, int] = field(default_factory=dict)
+    steps: tuple[SoldStep, ...] = ()
 
 
 Stream = Generator[Delta, None, Work]

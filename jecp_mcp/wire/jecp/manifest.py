@@ -5,18 +5,44 @@ For whoever publishes capabilities. Reading a Hub's catalog is lenient and lives
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_price
+from jecp_mcp.wire.json_schemas import pointer
 
 MAX_MANIFEST_BYTES = 10 * 1024
+_ENDPOINT = re.compile(r"https://[^\s/@]+(/\S*)?")
+_LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?(/\S*)?")
+
+
+class ManifestInvalid(WireError):
+    """A manifest that breaks the rules.
+
+    Attributes:
+        faults: each place, as a JSON pointer (RFC 6901), with what is wrong there.
+    """
+
+    def __init__(self, faults: Sequence[tuple[str, str]]) -> None:
+        self.faults = tuple(faults)
+        problems = "; ".join(f"{place or '/'}: {reason}" for place, reason in self.faults)
+        super().__init__(f"the manifest is not valid: {problems}")
 
 
 def _price(value: object) -> MicroUSDC:
@@ -167,7 +193,7 @@ class Manifest(_Part):
     capability: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", max_length=64)
     description: str = Field(min_length=1, max_length=500)
-    endpoint: str = Field(pattern=r"^https://[^\s/@]+(/\S*)?$", max_length=2048)
+    endpoint: str = Field(max_length=2048)
     actions: tuple[ManifestAction, ...] = Field(min_length=1)
     tags: tuple[Annotated[str, Field(min_length=1, max_length=32)], ...] = Field(default=(), max_length=8)
     streaming: bool = False
@@ -181,6 +207,15 @@ class Manifest(_Part):
     deprecation: ManifestDeprecation | None = None
     metadata: Mapping[str, Any] | None = None
     extensions: Mapping[str, Any] | None = None
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_reachable(cls, endpoint: str, info: ValidationInfo) -> str:
+        # On this machine there is no https to be had, and nobody on the way.
+        loopback = bool(info.context) and _LOOPBACK.fullmatch(endpoint) is not None
+        if _ENDPOINT.fullmatch(endpoint) is None and not loopback:
+            raise ValueError("the endpoint is an https address without a user name")
+        return endpoint
 
     @model_validator(mode="after")
     def _no_twins(self) -> Manifest:
@@ -197,26 +232,24 @@ def parse_manifest(data: bytes | str) -> tuple[Manifest, dict[str, Any]]:
         The manifest, and the object as it was written, to be published unchanged.
 
     Raises:
-        WireError: every violation, each with its JSON pointer.
+        WireError: it cannot be read; a `ManifestInvalid` has every violation with its JSON pointer.
     """
     raw = jsontext.loads(data, max_bytes=MAX_MANIFEST_BYTES)
     return check_manifest(raw), raw
 
 
-def check_manifest(raw: object) -> Manifest:
+def check_manifest(raw: object, *, loopback: bool = False) -> Manifest:
     """Validate a manifest already parsed by `jecp_mcp.jsontext.loads`.
 
+    Args:
+        raw: the manifest.
+        loopback: whether its endpoint may also be on this machine, by plain http.
+
     Raises:
-        WireError: every violation, each with its JSON pointer.
+        ManifestInvalid: every violation, each with its JSON pointer; at most twenty.
     """
     try:
-        return Manifest.model_validate(raw)
+        return Manifest.model_validate(raw, context={"loopback": True} if loopback else None)
     except ValidationError as exc:
-        problems = "; ".join(
-            f"{_pointer(error['loc'])}: {error['msg']}" for error in exc.errors(include_url=False)[:20]
-        )
-        raise WireError(f"the manifest is not valid: {problems}") from exc
-
-
-def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location) or "/"
+        faults = [(pointer(error["loc"]), error["msg"]) for error in exc.errors(include_url=False)[:20]]
+        raise ManifestInvalid(faults) from exc

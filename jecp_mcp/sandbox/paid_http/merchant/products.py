@@ -10,7 +10,6 @@ from typing import Any
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
-from jecp_mcp.sandbox.listing import schema_validator
 from jecp_mcp.sandbox.work import WorkFailed
 from jecp_mcp.sandbox.work.abstract import CAPABILITY as ABSTRACT_WORK
 from jecp_mcp.sandbox.work.capability import Action, Capability
@@ -18,6 +17,7 @@ from jecp_mcp.sandbox.work.convert import CAPABILITY as CONVERT_WORK
 from jecp_mcp.sandbox.work.json_schema import Schema
 from jecp_mcp.sandbox.work.qrcode import CAPABILITY as QR_CODE_WORK
 from jecp_mcp.sandbox.work.textstats import CAPABILITY as STATISTICS_WORK
+from jecp_mcp.wire.json_schemas import schema_validator
 
 MOST_BODY_BYTES = 256 * 1024
 JSON = "application/json"

@@ -1,0 +1,233 @@
+"""Composite actions: calls of other capabilities, one after the other, sold as one (JECP 04-manifest §5.2).
+
+Money moves once, after the last step: a composite that fails has charged nobody and owes nobody, which is all that its
+rollback has to see to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.sandbox.call_checks import AcceptedCall
+from jecp_mcp.sandbox.catalog import Catalog
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.listing import Listing, Offer
+from jecp_mcp.sandbox.revenue_split import PROVIDER_PERCENT, SoldStep
+from jecp_mcp.wire.jecp.tiers import TIERS
+from jecp_mcp.wire.json_schemas import schema_validator, violations
+
+if TYPE_CHECKING:
+    from jecp_mcp.sandbox.work.capability import Work
+
+Run = Callable[[AcceptedCall], Awaitable[tuple["Work", bytes]]]
+"""Has a call done. Raises `Refused`."""
+
+_TIMEOUT_MS: Final = 60_000
+_INPUT: Final = "input"
+_REFERENCE: Final = re.compile(r"\$\{([^{}]{1,200})\}")
+
+
+class _Unbound(Exception):  # never leaves this module
+    """A template names what is not there."""
+
+
+class Composites:
+    """Runs the composite actions of a catalog."""
+
+    def __init__(self, catalog: Catalog, run: Run) -> None:
+        self._catalog, self._run = catalog, run
+
+    async def run(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
+        """Do every step; the outputs by their steps, and that as JSON text.
+
+        Raises:
+            Refused: a step failed, cannot be bound, or all of them took too long. Nothing was charged.
+        """
+        composition = accepted.offer.raw["composes"]
+        try:
+            async with asyncio.timeout(composition.get("timeout_total_ms", _TIMEOUT_MS) / 1000):
+                outputs, sold = await self._steps(accepted, composition)
+        except TimeoutError as exc:
+            raise Refused("COMPOSITE_TIMEOUT", "The steps took too long together. Nothing was charged.") from exc
+        broken = violations(schema_validator(accepted.offer.raw["output_schema"]), outputs)
+        if broken:
+            raise Refused(
+                "OUTPUT_INVALID",
+                "The steps' outputs break the composite's output schema. Nothing was charged.",
+                details={"errors": broken},
+            )
+        from jecp_mcp.sandbox.work.capability import Work
+
+        return Work(outputs, steps=tuple(sold)), jsontext.dumps(outputs)
+
+    async def _steps(
+        self, accepted: AcceptedCall, composition: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Sequence[SoldStep]]:
+        goes_on = composition.get("on_step_failure") == "continue"
+        resolved = [(step, *self._resolve(step)) for step in composition["steps"]]
+        # Since it was published a step's price may have risen.
+        if sum(offer.tariff.base for _, _, offer in resolved) * 100 > accepted.offer.tariff.base * PROVIDER_PERCENT:
+            raise Refused(
+                "COMPOSITE_STEP_FAILED", "The steps cost more than the composite allows. Nothing was charged."
+            )
+        outputs: dict[str, Any] = {}
+        sold: list[SoldStep] = []
+        for step, listing, offer in resolved:
+            try:
+                given = bind(step["input"], {_INPUT: accepted.call.arguments, **outputs})
+            except _Unbound as exc:
+                raise Refused(
+                    "COMPOSITE_BIND_ERROR",
+                    f"Step '{step['id']}' refers to {exc}, which is not there. Nothing was charged.",
+                    details={"failed_step_id": step["id"]},
+                ) from exc
+            call = replace(
+                accepted.call,
+                call_id=f"{accepted.call.call_id}:{step['id']}",
+                capability=step["call"],
+                action=offer.id,
+                arguments=given,
+                size=len(jsontext.dumps(given)),
+            )
+            try:
+                output = await self._step(replace(accepted, call=call, listing=listing, offer=offer))
+            except Refused as refused:
+                if not goes_on:
+                    raise _step_failed(step["id"], refused) from refused
+                outputs[step["id"]] = None
+                continue
+            outputs[step["id"]] = jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None))
+            sold.append(SoldStep(step["id"], listing.id, offer.tariff.base))
+        return outputs, sold
+
+    async def _step(self, accepted: AcceptedCall) -> bytes:
+        """The JSON text of a step's output. Raises `Refused`."""
+        if broken := accepted.offer.violations(accepted.call.arguments):
+            raise Refused("INPUT_SCHEMA_VIOLATION", broken[0]["reason"], details={"errors": broken})
+        return (await self._run(accepted))[1]
+
+    def _resolve(self, step: Mapping[str, Any]) -> tuple[Listing, Offer]:
+        """What a step calls.
+
+        Raises:
+            Refused: it is not there, or has steps itself.
+        """
+        try:
+            listing = self._catalog.find(step["call"])
+        except Refused as refused:
+            raise _step_failed(step["id"], refused) from refused
+        offer = listing.offers.get(step["action"])
+        if offer is None:
+            raise _step_failed(step["id"], Refused("ACTION_NOT_FOUND", f"{step['call']} has no {step['action']}"))
+        if offer.raw.get("composes") is not None:
+            raise Refused(
+                "COMPOSITE_DEPTH_EXCEEDED",
+                f"Step '{step['id']}' is a composite itself. Nothing was charged.",
+                details={"failed_step_id": step["id"]},
+            )
+        return listing, offer
+
+
+def _step_failed(step_id: str, refused: Refused) -> Refused:
+    return Refused(
+        "COMPOSITE_STEP_FAILED",
+        f"Step '{step_id}' failed: {refused.message} Nothing was charged.",
+        details={
+            "failed_step_id": step_id,
+            "upstream_error": {"code": refused.code, "message": refused.message},
+            "refunds_issued": [],
+        },
+    )
+
+
+def composite_faults(action: Mapping[str, Any], price: int, catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """What is wrong with an action if it is composite, by its place within the action (JECP 04-manifest §5.2).
+
+    Args:
+        action: of the right form.
+        price: what it costs, micro-USDC.
+        catalog: what it may call.
+
+    Raises:
+        Refused: a step is a composite itself.
+    """
+    steps = (action.get("composes") or {}).get("steps", [])
+    yield from _reference_faults(steps)
+    cost, most = 0, 0
+    for number, step in enumerate(steps):
+        place = f"/composes/steps/{number}"
+        try:
+            offer = catalog.find(step["call"]).offers.get(step["action"])
+        except Refused as refused:
+            yield f"{place}/call", refused.message
+            continue
+        if offer is None:
+            yield f"{place}/action", f"is no action of {step['call']}"
+            continue
+        if offer.raw.get("composes") is not None:
+            raise Refused("COMPOSITE_DEPTH_EXCEEDED", f"{place} is a composite itself.", status=422)
+        if offer.tariff.metered:
+            yield place, "costs what it uses, so that nothing can be promised for all the steps"
+        cost, most = cost + offer.tariff.base, max(most, TIERS.index(offer.tier))
+    if cost * 100 > price * PROVIDER_PERCENT:
+        yield "/pricing/base", f"is too low: the steps cost more than {PROVIDER_PERCENT} % of it"
+    if TIERS.index(action.get("trust_tier_required") or TIERS[0]) < most:
+        yield "/trust_tier_required", f"is lower than a step's, which is {TIERS[most]}"
+
+
+def _reference_faults(steps: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    known = {_INPUT}
+    for number, step in enumerate(steps):
+        place = f"/composes/steps/{number}"
+        if step["id"] in known:
+            yield f"{place}/id", "is taken"
+        for reference in _references(step["input"]):
+            if reference.partition(".")[0] not in known:
+                yield f"{place}/input", f"refers to ${{{reference}}}, which is neither the input nor an earlier step"
+        known.add(step["id"])
+
+
+def _references(template: Any) -> Iterator[str]:
+    if isinstance(template, str):
+        yield from _REFERENCE.findall(template)
+    elif isinstance(template, Mapping):
+        for item in template.values():
+            yield from _references(item)
+    elif isinstance(template, list):
+        for item in template:
+            yield from _references(item)
+
+
+def bind(template: Any, values: Mapping[str, Any]) -> Any:
+    """A step's input with what its ``${…}`` stand for (JECP 04-manifest §5.2.2).
+
+    A text that is one reference becomes the value; within a longer text a value is written as text.
+    """
+    if isinstance(template, Mapping):
+        return {key: bind(item, values) for key, item in template.items()}
+    if isinstance(template, list):
+        return [bind(item, values) for item in template]
+    if not isinstance(template, str):
+        return jsontext.plain(template)
+    whole = _REFERENCE.fullmatch(template)
+    if whole is not None:
+        return _value(whole[1], values)
+    return _REFERENCE.sub(lambda found: _as_text(_value(found[1], values)), template)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else jsontext.dumps(value).decode()
+
+
+def _value(reference: str, values: Mapping[str, Any]) -> Any:
+    found: Any = values
+    for part in reference.split("."):
+        if not isinstance(found, Mapping) or part not in found:
+            raise _Unbound(f"${{{reference}}}")
+        found = found[part]
+    return found

@@ -1,0 +1,200 @@
+"""Calling a provider's endpoint with the Hub's signature, and reading its answer (JECP 04-manifest §6.2).
+
+It is called through the gate, which dials no address but one it has judged. What a provider fails at costs nothing:
+money moves only after an answer that keeps the provider's own schema.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from jecp_mcp import jsontext
+from jecp_mcp.errors import WireError
+from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.sandbox.call_checks import AcceptedCall
+from jecp_mcp.sandbox.config import SandboxConfig
+from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.pricing import Tariff
+from jecp_mcp.sandbox.providers.accounts import Provider, Providers
+from jecp_mcp.sandbox.providers.registration import endpoint_host
+from jecp_mcp.sandbox.success_answers import output_text
+from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.wire.jecp.envelope import PROTOCOL
+from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
+from jecp_mcp.wire.jecp.webhooks import sign
+from jecp_mcp.wire.json_schemas import schema_validator, violations
+
+if TYPE_CHECKING:
+    from jecp_mcp.sandbox.work.capability import Work
+
+MAX_ANSWER_BYTES: Final = 50 * 1024 * 1024
+"""The longest answer of a provider (JECP 01-protocol §3.4)."""
+HEALTH_SECONDS: Final = 10.0
+_TEXT: Final = ("application/json", "text/", "application/xml")
+_OK: Final = 200
+_NOT_OK: Final = 300
+_MOST_WORDS: Final = 300
+
+
+class Forwarder:
+    """Calls of providers' endpoints. Nothing is opened before the first."""
+
+    def __init__(self, providers: Providers, config: SandboxConfig) -> None:
+        self._providers, self._clock, self._loopback = providers, config.clock, config.loopback
+        self._gate = HttpGate(config.clock, loopback=config.loopback)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._gate.__aexit__()
+
+    async def is_healthy(self, endpoint: str) -> bool:
+        """Whether ``POST <endpoint>/health`` answers 200 within ten seconds (JECP 04-manifest §6.1)."""
+        try:
+            place = read_place(f"{endpoint.rstrip('/')}/health")
+            answer = await self._gate.exchange("POST", place, body=b"", timeout=HEALTH_SECONDS, max_bytes=64 * 1024)
+        except ExchangeFailed:
+            return False
+        return answer.status == _OK
+
+    async def call(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
+        """Have a provider do a call; what it gave, and its JSON text.
+
+        Raises:
+            Refused: nobody may be called, it did not answer in time, failed, or gave what its schema does not allow.
+        """
+        provider = self._provider_of(accepted)
+        call, offer, listing = accepted.call, accepted.offer, accepted.listing
+        request = {
+            "jecp": PROTOCOL,
+            "id": call.call_id,
+            "capability": call.capability,
+            "action": call.action,
+            "input": call.arguments,
+        }
+        body, now = jsontext.dumps(request), self._clock.now() // 1000
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json, */*;q=0.5",
+            SIGNATURE_HEADER: sign(provider.hmac_secret, now, body),
+            TIMESTAMP_HEADER: str(now),
+            NAMESPACE_HEADER: listing.namespace,
+            ACTION_HEADER: call.action,
+        }
+        try:
+            async with asyncio.timeout(offer.timeout_seconds):
+                answer = await self._gate.exchange(
+                    "POST",
+                    read_place(listing.manifest["endpoint"]),
+                    headers=headers,
+                    body=body,
+                    # The one above decides; this one is there so that nothing hangs.
+                    timeout=offer.timeout_seconds + 1,
+                    max_bytes=MAX_ANSWER_BYTES,
+                )
+        except TimeoutError as exc:
+            raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
+        except ExchangeFailed as exc:
+            if exc.phase == "size":
+                raise Refused("OUTPUT_INVALID", f"The provider's answer is over {MAX_ANSWER_BYTES} bytes.") from exc
+            raise _unreachable(exc.reason) from exc
+        work = _read(answer.status, answer.headers.get("content-type", "application/json"), answer.body, offer.tariff)
+        output = output_text(work, offer)
+        broken = violations(
+            schema_validator(offer.raw.get("output_schema") or {}),
+            jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None)),
+        )
+        if broken:
+            raise Refused(
+                "OUTPUT_INVALID",
+                "The provider's answer breaks its own output schema. Nothing was charged.",
+                details={"capability": listing.id, "action": offer.id, "errors": broken},
+            )
+        return work, output
+
+    def _provider_of(self, accepted: AcceptedCall) -> Provider:
+        """Who is called.
+
+        Raises:
+            Refused: nobody registered for this namespace, or is not proven to be at this endpoint, or cannot be called.
+        """
+        listing = accepted.listing
+        provider = self._providers.of_namespace(listing.namespace)
+        if provider is None:
+            raise _unreachable("nobody is registered for this namespace")
+        try:
+            host = endpoint_host(listing.manifest["endpoint"], "endpoint", loopback=self._loopback)
+        except Refused as refused:
+            where = "on this machine" if self._loopback else "on the public network"
+            raise _unreachable(f"this Hub calls providers {where} only") from refused
+        if not provider.dns_verified or host != provider.host:
+            raise _unreachable("its host is not proven to be its own")
+        return provider
+
+
+def _unreachable(why: str) -> Refused:
+    return Refused("PROVIDER_UNREACHABLE", f"Provider endpoint unreachable: {why}.")
+
+
+def _read(status: int, content_type: str, body: bytes, tariff: Tariff) -> Work:
+    """What a provider delivered: the ``result`` of its envelope, plain JSON or text, or an artifact.
+
+    Raises:
+        Refused: it says that it failed, or cannot be read.
+    """
+    # Loaded by now: the Hub imports its work where it is made.
+    from jecp_mcp.sandbox.work.capability import Work
+
+    kind = content_type.strip().lower()
+    value: Any = None
+    if kind.startswith("application/json"):
+        try:
+            value = jsontext.loads(body, max_bytes=MAX_ANSWER_BYTES)
+        except WireError as exc:
+            if _OK <= status < _NOT_OK:
+                raise Refused("PROVIDER_ERROR", f"The provider's answer cannot be read: {exc}.") from exc
+    if not _OK <= status < _NOT_OK or (isinstance(value, dict) and value.get("status") == "failed"):
+        raise _failed(status, value)
+    if kind.startswith(_TEXT[1:]):
+        return Work({"raw": body.decode("utf-8", "replace")}, units=_units(None, tariff))
+    if not kind.startswith(_TEXT[0]):
+        return Work(artifact=(content_type[:200], body), units=_units(None, tariff))
+    output = value["result"] if isinstance(value, dict) and "result" in value else value
+    return Work(output, units=_units(value, tariff))
+
+
+def _units(value: Any, tariff: Tariff) -> Mapping[str, int]:
+    """What a metered call used, by the ``meter_summary`` beside its result.
+
+    Raises:
+        Refused: it is metered, and the provider does not say what it used.
+    """
+    if not tariff.metered:
+        return {}
+    told = value.get("meter_summary") if isinstance(value, dict) else None
+    units = {}
+    for unit in tariff.rates:
+        amount = told.get(unit) if isinstance(told, dict) else None
+        if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
+            raise Refused(
+                "OUTPUT_INVALID", f"The provider's answer does not say how many {unit} it used. Nothing was charged."
+            )
+        units[unit] = amount
+    return units
+
+
+def _failed(status: int, value: Any) -> Refused:
+    error = value.get("error") if isinstance(value, dict) else None
+    told = {
+        name: text[:_MOST_WORDS]
+        for name in ("code", "message")
+        if isinstance(error, dict) and isinstance(text := error.get(name), str)
+    }
+    words = f": {told['message']}" if "message" in told else ""
+    return Refused(
+        "PROVIDER_ERROR",
+        f"The provider returned {status}{words}",
+        details={"provider_status": status, **({"provider_error": told} if told else {})},
+    )

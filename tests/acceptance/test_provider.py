@@ -1,0 +1,106 @@
+"""What docs/provider.md says to write, as it stands there: registered, published, served, and bought by the bridge."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, drained, output_of, sandbox
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "provider.md"
+ADDRESS = "127.0.0.1:8000"
+
+
+@pytest.fixture(scope="module", params=["reference", "spec"])
+def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
+    data = tmp_path_factory.mktemp("hub") / "hub.sqlite"
+    with sandbox(data, "--loopback", "--dialect", request.param) as made:
+        yield made.new_agent()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def written(folder: Path, address: str, namespace: str) -> None:
+    """The document's files, at another address and namespace."""
+    text = DOCUMENT.read_text(encoding="utf-8").replace(ADDRESS, address)
+    serve, register, publish = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    [manifest] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    assert (folder / "jecp.json").write_text(manifest.replace('"namespace": "words"', f'"namespace": "{namespace}"'))
+    (folder / "words.py").write_text(serve)
+    (folder / "register.py").write_text(register.replace('namespace="words"', f'namespace="{namespace}"'))
+    (folder / "publish.py").write_text(publish)
+
+
+def ran(folder: Path, program: str, hub: SandboxHub) -> str:
+    done = subprocess.run(
+        [sys.executable, program],
+        cwd=folder,
+        env={**os.environ, "JECP_BASE_URL": hub.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@contextmanager
+def served(folder: Path, port: int) -> Iterator[None]:
+    """The document's provider, as it says to serve it."""
+    command = [sys.executable, "-m", "uvicorn", "words:provider", "--port", str(port)]
+    env = {**os.environ, "JECP_HMAC_SECRET": (folder / "hmac.secret").read_text()}
+    with subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            seen = []
+            for line in process.stderr:
+                seen.append(line)
+                if "running on" in line:
+                    break
+            else:
+                raise AssertionError("".join(seen))
+            drained(process)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.mark.parametrize("era", [LEGACY, MODERN])
+async def test_the_documented_provider_sells_through_the_bridge_and_sees_its_share(
+    hub: SandboxHub, era: str, tmp_path: Path
+) -> None:
+    port, namespace = free_port(), f"words-{era[:2]}"
+    written(tmp_path, f"127.0.0.1:{port}", namespace)
+    ran(tmp_path, "register.py", hub)
+    with served(tmp_path, port):
+        status, warning, *_, url = ran(tmp_path, "publish.py", hub).splitlines()
+        assert (status, "example" in warning) == ("submitted", False)
+        assert hub.http.post(url).status_code == 303
+        async with connect(Road("stdio", era), hub, tmp_path / "state") as client:
+            tool, arguments = f"{namespace}/words:count", {"text": "one two three"}
+            result = await client.call_tool("jecp_call", {"tool": tool, "arguments": arguments})
+            assert output_of(result) == {"words": 3}
+    [sold] = [each for each in hub.books()["transactions"] if each["capability"] == f"{namespace}/words"]
+    assert (sold["amount_usdc"], sold["provider_share_usdc"]) == ("0.01", "0.0085")
+    key = (tmp_path / "provider.key").read_text()
+    with httpx2.Client(base_url=hub.url, headers={"Authorization": f"Bearer {key}"}) as provider:
+        stated = provider.get("/v1/providers/me/payouts").raise_for_status().json()
+    assert (stated["earned_usdc"], stated["balance_usdc"]) == ("0.0085", "0.0085")
+    assert json.loads((tmp_path / "jecp.json").read_text())["actions"][0]["pricing"]["base"] == "$0.01"
