@@ -28,12 +28,16 @@ _ERRORS = (
     "RotationCapError",
     "UnsupportedMediaTypeError",
     "UrlBlockedError",
+    "WebhookVerificationError",
 )
 _EXPORTED = {
     "JecpClient": "client.agent",
     "Retry": "client.agent",
     "InvokeResult": "client.results",
     "JecpStream": "client.streams",
+    "Subscription": "wire.jecp.subscriptions",
+    "WebhookEvent": "wire.jecp.webhooks",
+    "verify_webhook": "client.webhooks",
     **dict.fromkeys(_ERRORS, "client.errors"),
 }
 

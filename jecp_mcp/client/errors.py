@@ -145,6 +145,18 @@ class HubUnreachableError(JecpError):
     """Nothing left this machine: the Hub could not be reached. Nothing was charged."""
 
 
+class WebhookVerificationError(JecpMcpError):
+    """What arrived as a webhook is none of that Hub's, is too old, or is no event: do nothing that it says.
+
+    Attributes:
+        reason: what is wrong, without the secret.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"not a webhook of this Hub: {reason}")
+
+
 _IN_DOUBT: Final = (
     "Whether the call was charged is not known. Send it again under the same request_id with replay=True to find out; "
     "it is charged at most once."
