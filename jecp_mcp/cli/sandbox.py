@@ -44,10 +44,21 @@ Dialect = Literal["reference", "spec"]
     type=click.Path(path_type=Path, exists=True),
     help="More providers' manifests, as JSON.",
 )
+@click.option(
+    "--loopback",
+    is_flag=True,
+    help="Send webhooks to this machine, by plain http too, and nowhere else; else to public https addresses alone.",
+)
 @click.option("--linger", metavar="SECONDS", type=float, hidden=True, help="End when nobody has used it for so long.")
 @click.option("--alive", metavar="FD", type=int, hidden=True, help="The lock on the Hub's life, from who starts it.")
 def command(
-    port: int, dialect: Dialect, data: Path | None, catalog: Path | None, linger: float | None, alive: int | None
+    port: int,
+    dialect: Dialect,
+    data: Path | None,
+    catalog: Path | None,
+    loopback: bool,
+    linger: float | None,
+    alive: int | None,
 ) -> None:
     """Run a Hub on this machine that sells real work for test money, and beside it a merchant and agents.
 
@@ -76,7 +87,7 @@ def command(
         record.write(ready)
         print(json.dumps(ready), flush=True)
 
-    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog)
+    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, loopback=loopback)
 
     def stay() -> float:
         return config.links.stay_seconds(config.clock.now()) if linger else 0

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -39,6 +40,7 @@ from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
+from jecp_mcp.sandbox.webhooks import endpoints as webhooks
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
 
@@ -61,7 +63,10 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with hub.gate, anyio.create_task_group() as group:
+            group.start_soon(hub.background.run, hub.clock)
+            yield
+            group.cancel_scope.cancel()
         hub.close()
 
     app = Starlette(
@@ -70,6 +75,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             *_catalog(hub),
             *_discovery(hub),
             *_accounts(hub),
+            *_webhooks(hub),
             *_controls(hub),
         ],
         middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
@@ -126,6 +132,18 @@ def _accounts(hub: Hub) -> list[Route]:
     ]
 
 
+def _webhooks(hub: Hub) -> list[Route]:
+    return [
+        _route(hub, "/v1/subscriptions", webhooks.subscribe, "POST"),
+        _route(hub, "/v1/subscriptions", webhooks.list_subscriptions),
+        _route(hub, "/v1/subscriptions/{id}", webhooks.change_subscription, "PATCH"),
+        _route(hub, "/v1/subscriptions/{id}", webhooks.delete_subscription, "DELETE"),
+        _route(hub, "/v1/subscriptions/{id}/test", webhooks.test_subscription, "POST"),
+        _route(hub, "/sandbox/deliveries", webhooks.list_deliveries),
+        _route(hub, "/sandbox/deliveries/{id:int}", webhooks.deliver_again, "POST"),
+    ]
+
+
 def _controls(hub: Hub) -> list[Route]:
     with_key = control_endpoints.require_key
     return [
@@ -133,6 +151,7 @@ def _controls(hub: Hub) -> list[Route]:
         _route(hub, "/sandbox/faults", with_key(control_endpoints.clear_faults), "DELETE"),
         _route(hub, "/sandbox/catalog", with_key(control_endpoints.change_catalog), "POST"),
         _route(hub, "/sandbox/wallet", with_key(control_endpoints.set_wallet), "POST"),
+        _route(hub, "/sandbox/clock", with_key(control_endpoints.advance_clock), "POST"),
         _route(hub, "/sandbox/books", control_endpoints.show_books),
         _route(hub, "/sandbox/refunds/{id}", with_key(control_endpoints.resolve_refund), "POST"),
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from jecp_mcp.clock import Clock, SystemClock
+from jecp_mcp.http_gate import Resolve, resolve
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
 from jecp_mcp.sandbox.open_links import OpenLinks
@@ -38,6 +39,9 @@ class SandboxConfig:
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
         links: the payment links that this Hub has given.
+        loopback: whether what strangers have the Hub send goes to this machine alone, by plain http too; else it goes
+            to public addresses alone, by https.
+        resolve: gives the addresses of a name.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
 
@@ -49,4 +53,6 @@ class SandboxConfig:
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
     clock: Clock = field(default_factory=SystemClock)
     links: OpenLinks = field(default_factory=OpenLinks)
+    loopback: bool = False
+    resolve: Resolve = resolve
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from jecp_mcp.ajp_server.signals import Bell
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.sandbox.agents import Agents
+from jecp_mcp.sandbox.background import Background
 from jecp_mcp.sandbox.call_checks import AcceptedCall, CallChecks
 from jecp_mcp.sandbox.call_request import Call, read_call
 from jecp_mcp.sandbox.catalog import Catalog
@@ -20,10 +23,16 @@ from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
 from jecp_mcp.sandbox.fault_injection import Fault, FaultQueue
 from jecp_mcp.sandbox.fulfilment import Fulfilment
+from jecp_mcp.sandbox.hub_clock import HubClock
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.payments import Payments
 from jecp_mcp.sandbox.provenance_check import check_provenance
 from jecp_mcp.sandbox.sales import Sales, StoredAnswer
+from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
+from jecp_mcp.sandbox.webhooks.outbox import Outbox
+from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
+
+_AHEAD = "clock_ahead_ms"
 
 
 @dataclass(slots=True)
@@ -44,11 +53,16 @@ class Hub:
         Raises:
             SettingsError: the data file or the catalog file cannot be used.
         """
-        self.config, self.clock = config, config.clock
         self.faults = FaultQueue()
         self.database = HubDatabase(config.data)
-        self.agents, self.sales = Agents(self.database), Sales(self.database)
-        self.payments = Payments(self.database, self.agents, config.links)
+        self.clock = HubClock(config.clock, int(self.database.meta(_AHEAD) or 0))
+        self.config = config = replace(config, clock=self.clock)
+        self.subscriptions = Subscriptions(self.database)
+        self.outbox = Outbox(self.database, self.subscriptions, Bell())
+        self.agents, self.sales = Agents(self.database), Sales(self.database, self.outbox)
+        self.payments = Payments(self.database, self.agents, config.links, self.outbox)
+        self.gate = HttpGate(self.clock, loopback=config.loopback, resolve=config.resolve)
+        self.background = Background(self.payments, Dispatcher(self.outbox, self.gate, self.clock), self.outbox.written)
         self.fulfilment = Fulfilment(self.sales, self.agents, self.clock)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))
@@ -63,6 +77,12 @@ class Hub:
         self.database.sweep(now)
         self.agent_id, self.api_key = self.agents.default_agent(config.opening_balance, config.free_calls, now)
         self._claims: dict[tuple[str, str], Claim] = {}
+
+    def advance_clock(self, seconds: int) -> None:
+        """Go ahead of everybody's time, across restarts too; what is due by then is done."""
+        self.clock.advance(seconds * 1000)
+        self.database.set_meta(_AHEAD, str(self.clock.ahead_ms))
+        self.outbox.written.ring()
 
     def close(self) -> None:
         """Let go of the file and the threads."""

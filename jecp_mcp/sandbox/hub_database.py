@@ -32,7 +32,9 @@ def _keep_private(path: Path) -> None:
 
 
 class HubDatabase:
-    """The books. Use from one thread."""
+    """The books. Use from one thread. What SQLite cannot do is a `Fault`."""
+
+    Fault = apsw.Error
 
     def __init__(self, path: Path | None) -> None:
         """Open or create the books.

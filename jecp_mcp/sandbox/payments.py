@@ -12,6 +12,7 @@ from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.open_links import OpenLinks
 from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.webhooks.outbox import INVOCATION_REFUNDED, REFUND_DENIED, REFUND_REQUESTED, Outbox
 
 CHECKOUT_MS = 24 * 3_600_000
 """How long a checkout stays open."""
@@ -46,8 +47,8 @@ class RecentCall(NamedTuple):
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks) -> None:
-        self._database, self._agents, self._links = database, agents, links
+    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks, outbox: Outbox) -> None:
+        self._database, self._agents, self._links, self._outbox = database, agents, links, outbox
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
@@ -126,7 +127,11 @@ class Payments:
                 evidence_url,
                 at,
             )
-        return self.refund(refund_id, agent_id)
+            made = self.refund(refund_id, agent_id)
+            self._outbox.publish(agent_id, REFUND_REQUESTED, made, at)
+            # It is approved by itself in time, which whoever waits for the next thing to do must know.
+            self._outbox.written.ring()
+        return made
 
     def refund(self, refund_id: str, agent_id: str) -> dict[str, Any]:
         """One refund as it is answered.
@@ -181,12 +186,14 @@ class Payments:
                 note,
                 refund_id,
             )
-            if rows and status != "denied":
-                agent_id, returned, transaction_id = rows[0]
-                self._agents.credit(agent_id, "refund", returned, at)
-                self._database.rows(
-                    "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
-                )
+            for agent_id, returned, transaction_id in rows:
+                if status != "denied":
+                    self._agents.credit(agent_id, "refund", returned, at)
+                    self._database.rows(
+                        "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
+                    )
+                kind = REFUND_DENIED if status == "denied" else INVOCATION_REFUNDED
+                self._outbox.publish(agent_id, kind, self.refund(refund_id, agent_id), at)
         return bool(rows)
 
     def approve_due_refunds(self, at: int) -> None:
@@ -196,6 +203,11 @@ class Payments:
         )
         for (refund_id,) in due:
             self.resolve_refund(refund_id, "auto_approved", "the provider did not answer within 24 hours", at)
+
+    def next_due_refund(self) -> int | None:
+        """When the next refund is approved by itself, if one is open."""
+        row = self._database.row("SELECT min(requested_at) FROM refunds WHERE status = 'requested'")
+        return row[0] + AUTO_APPROVE_MS if row and row[0] is not None else None
 
     # -- the books ---------------------------------------------------------------------------------------------------
 

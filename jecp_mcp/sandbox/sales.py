@@ -11,7 +11,12 @@ from uuid import uuid4
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
+from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.revenue_split import Split, split
+from jecp_mcp.sandbox.webhooks.outbox import INVOCATION_COMPLETED, WALLET_LOW_BALANCE, Outbox
+
+LOW_BALANCE = MicroUSDC(500_000)
+"""Whoever falls below it is told."""
 
 
 class StoredAnswer(NamedTuple):
@@ -51,8 +56,8 @@ class Receipt(NamedTuple):
 class Sales:
     """The sales in a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase) -> None:
-        self._database = database
+    def __init__(self, database: HubDatabase, outbox: Outbox) -> None:
+        self._database, self._outbox = database, outbox
 
     def answer(self, agent_id: str, call_id: str, at: int) -> StoredAnswer | None:
         """What an earlier call under this id was answered, within the window."""
@@ -99,6 +104,7 @@ class Sales:
                 receipt.transaction_id, sale.agent_id, sale.call_id, sale.capability, sale.action, method,
                 amount, *receipt.shares, balance, at,
             )  # fmt: skip
+            self._publish(sale, receipt, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"
@@ -113,6 +119,23 @@ class Sales:
                 at,
             )
         return body
+
+    def _publish(self, sale: Sale, receipt: Receipt, at: int) -> None:
+        balance = receipt.balance_after
+        completed = {
+            "transaction_id": receipt.transaction_id,
+            "request_id": sale.call_id,
+            "agent_id": sale.agent_id,
+            "capability": sale.capability,
+            "action": sale.action,
+            "method": receipt.method,
+            "amount_usdc": usd(receipt.amount),
+            "balance_after": usd(balance),
+        }
+        self._outbox.publish(sale.agent_id, INVOCATION_COMPLETED, completed, at)
+        if balance < LOW_BALANCE <= balance + receipt.amount:
+            low = {"agent_id": sale.agent_id, "balance_usdc": usd(balance), "threshold_usdc": usd(LOW_BALANCE)}
+            self._outbox.publish(sale.agent_id, WALLET_LOW_BALANCE, low, at)
 
     def calls_by_capability(self) -> dict[str, int]:
         """How often each capability was sold."""
