@@ -39,7 +39,7 @@ from jecp_mcp.sandbox.endpoints import (
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
+from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LoopbackMiddleware
 from jecp_mcp.sandbox.webhooks import endpoints as webhooks
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
@@ -78,7 +78,14 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             *_webhooks(hub),
             *_controls(hub),
         ],
-        middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
+        middleware=[
+            Middleware(
+                LoopbackMiddleware,
+                connections={} if connections is None else connections,
+                public_url=config.public_url,
+            ),
+            Middleware(CorsMiddleware),
+        ],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
     )
@@ -94,7 +101,8 @@ def hub_of(app: Starlette) -> Hub:
 
 
 def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", endpoint: Endpoint = "invoke") -> Route:
-    return Route(path, route_endpoint(hub, handler, endpoint), methods=[method])
+    pool = hub.bulkhead.assign(method, path)
+    return Route(path, route_endpoint(hub, handler, endpoint, pool), methods=[method])
 
 
 def _calls(hub: Hub) -> list[Route]:
@@ -186,12 +194,7 @@ def _discovery(hub: Hub) -> list[Route]:
         return Reply(200, discovery.llms_txt(hub.catalog, dialect).encode(), headers)
 
     async def health(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
-        healthy = hub.database.healthy()
-        state = discovery.health(
-            database=healthy,
-            uptime_seconds=int(time.monotonic() - started),
-            versions={"spec": discovery.SPEC_VERSION},
-        )
+        state, healthy = discovery.health(hub, uptime_seconds=int(time.monotonic() - started))
         return json_reply(state, 200 if healthy else 503, "no-cache")
 
     async def front(hub: Hub, _request: Request, dialect: Dialect) -> Reply:

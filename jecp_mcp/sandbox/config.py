@@ -41,6 +41,8 @@ class SandboxConfig:
         links: the payment links that this Hub has given.
         loopback: whether what strangers have the Hub send goes to this machine alone, by plain http too; else it goes
             to public addresses alone, by https.
+        public_url: the origin by which others reach the Hub, where a proxy with a certificate stands before it; its
+            name is answered to beside loopback's, and every link begins with it.
         resolve: gives the addresses of a name.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
@@ -54,5 +56,6 @@ class SandboxConfig:
     clock: Clock = field(default_factory=SystemClock)
     links: OpenLinks = field(default_factory=OpenLinks)
     loopback: bool = False
+    public_url: str | None = None
     resolve: Resolve = resolve
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from jecp_mcp.ajp_server.signals import Bell
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.sandbox.agents import Agents
+from jecp_mcp.sandbox.agents import Agent, Agents
 from jecp_mcp.sandbox.background import Background
+from jecp_mcp.sandbox.bulkhead import Bulkhead
 from jecp_mcp.sandbox.call_checks import AcceptedCall, CallChecks
 from jecp_mcp.sandbox.call_request import Call, read_call
 from jecp_mcp.sandbox.catalog import Catalog
@@ -44,6 +45,10 @@ class Claim:
     outcome: asyncio.Future[Reply]
 
 
+Answer = Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]
+"""What a request for work comes to; see `Hub.invoke`."""
+
+
 class Hub:
     """A sandbox Hub over its database and its catalog."""
 
@@ -53,7 +58,7 @@ class Hub:
         Raises:
             SettingsError: the data file or the catalog file cannot be used.
         """
-        self.faults = FaultQueue()
+        self.faults, self.bulkhead = FaultQueue(), Bulkhead()
         self.database = HubDatabase(config.data)
         self.clock = HubClock(config.clock, int(self.database.meta(_AHEAD) or 0))
         self.config = config = replace(config, clock=self.clock)
@@ -91,7 +96,7 @@ class Hub:
 
     async def invoke(
         self, dialect: Dialect, headers: Mapping[str, str], body: bytes, *, accepts_stream: bool
-    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
+    ) -> Answer:
         """Answer a request for work.
 
         Returns:
@@ -119,13 +124,18 @@ class Hub:
             return fault.replace_answer(answer, dialect, call_id)
         return answer
 
-    async def _answer(
-        self, call: Call, headers: Mapping[str, str], fault: Fault | None
-    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
+    async def _answer(self, call: Call, headers: Mapping[str, str], fault: Fault | None) -> Answer:
         at = self.clock.now()
         agent = self.checks.authenticate(call.dialect, headers, call.mandate_credentials)
         check_provenance(self.database, call, agent, at)
-        self.checks.check_rate(agent, at)
+        limits = self.checks.check_rate(agent, at)
+        try:
+            answer = await self._answer_within(call, agent, at, fault)
+        except Refused as refused:
+            answer = refusal_reply(refused, call.dialect, call.call_id)
+        return _with_headers(answer, limits)
+
+    async def _answer_within(self, call: Call, agent: Agent, at: int, fault: Fault | None) -> Answer:
         key = (agent.agent_id, call.call_id)
         earlier = await self._earlier_answer(call, key)
         if earlier is not None:
@@ -187,3 +197,13 @@ class Hub:
         duration = int((time.perf_counter() - started) * 1000)
         _, body = self.fulfilment.settle(accepted, output, work.units, duration)
         return Reply(200, body, accepted.headers)
+
+
+def _with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    if isinstance(answer, Reply):
+        return replace(answer, headers={**answer.headers, **headers})
+    if len(answer) == 2:  # noqa: PLR2004  # a kept answer, to be streamed again
+        call, stored = answer
+        return call, stored._replace(headers={**stored.headers, **headers})
+    accepted, claim, fault = answer
+    return replace(accepted, headers={**accepted.headers, **headers}), claim, fault

@@ -7,10 +7,10 @@ SQLite's exclusive lock keeps a second sandbox out.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -29,6 +29,23 @@ def _keep_private(path: Path) -> None:
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
+
+
+class RateWindow(NamedTuple):
+    """How many calls a limit has left in its sliding minute, and in how many whole seconds the oldest leaves it."""
+
+    limit: int
+    remaining: int
+    room_in: int
+    full: bool
+
+    def headers(self, at: int) -> dict[str, str]:
+        """The window as an answer at `at` (Unix milliseconds) tells it."""
+        return {
+            "x-ratelimit-limit": str(self.limit),
+            "x-ratelimit-remaining": str(self.remaining),
+            "x-ratelimit-reset": str(at // 1000 + self.room_in),
+        }
 
 
 class HubDatabase:
@@ -112,7 +129,7 @@ class HubDatabase:
             used = self.rows("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?) RETURNING 1", agent_id, nonce, until)
         return bool(used)
 
-    def take_rate(self, keys: Iterable[tuple[str, int]], at: int) -> tuple[int, int] | None:
+    def take_rate(self, keys: Sequence[tuple[str, int]], at: int) -> RateWindow:
         """Count one call in the sliding minute of each key, or in none.
 
         Args:
@@ -120,9 +137,10 @@ class HubDatabase:
             at: now.
 
         Returns:
-            None when all had room; else the limit that had none and in how many whole seconds it has again.
+            The first key's window; or, `full`, that of the limit that had no room.
         """
         second = at // 1000
+        windows: list[RateWindow] = []
         with self.atomic():
             for key, limit in keys:
                 used, oldest = self.row(
@@ -130,13 +148,15 @@ class HubDatabase:
                     key,
                     second - RATE_WINDOW_SECONDS,
                 ) or (0, None)
-                if used >= limit:
-                    return limit, max(1, (second if oldest is None else oldest) + RATE_WINDOW_SECONDS - second)
+                room_in = max(1, (second if oldest is None else oldest) + RATE_WINDOW_SECONDS - second)
+                windows.append(RateWindow(limit, max(0, limit - used - 1), room_in, full=used >= limit))
+                if windows[-1].full:
+                    return windows[-1]
             for key, _ in keys:
                 self._db.execute(
                     "INSERT INTO rates VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET calls = calls + 1", (key, second)
                 )
-        return None
+        return windows[0]
 
     def sweep(self, at: int) -> None:
         """Forget what is past its window."""

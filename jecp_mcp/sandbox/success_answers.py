@@ -142,10 +142,10 @@ def sunset_headers(listing: Listing, dialect: Dialect, at: int) -> dict[str, str
     """What a capability in its last 30 days says in the headers (JECP 01-protocol §4.6)."""
     if listing.sunset_at is None or at < listing.sunset_at - SUNSET_NOTICE_MS:
         return {}
-    headers = {"deprecation": "true", "sunset": http_date(listing.sunset_at)}
+    links = ['<https://jecp.dev/errors/capability_deprecated>; rel="deprecation"']
     if listing.successor:
-        headers["link"] = f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"'
-    return headers
+        links.append(f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"')
+    return {"deprecation": "true", "sunset": http_date(listing.sunset_at), "link": ", ".join(links)}
 
 
 def sunset_refusal(listing: Listing, dialect: Dialect, at: int) -> Refused:
