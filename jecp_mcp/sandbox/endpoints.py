@@ -59,6 +59,7 @@ def route_endpoint(
                 reply = await handler(hub, request, dialect)
         except Refused as refused:
             reply = refusal_for(request, refused, dialect)
+        await hub.database.durable()
         response = response_of(reply) if isinstance(reply, Reply) else reply
         if endpoint == "jecp":
             for name, value in LEGACY_HEADERS.items():
