@@ -113,7 +113,7 @@ def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
         "",
         "> A JECP Hub on this machine: real capabilities, test money.",
         "",
-        "Nothing here costs real money, and nothing leaves this machine.",
+        "Nothing here costs real money. Only webhooks that an agent asks for leave this machine.",
         "",
         "## For AI Agents",
         "",

@@ -104,7 +104,8 @@ class Sales:
                 receipt.transaction_id, sale.agent_id, sale.call_id, sale.capability, sale.action, method,
                 amount, *receipt.shares, balance, at,
             )  # fmt: skip
-            self._publish(sale, receipt, at)
+            if self._outbox.watches(sale.agent_id):
+                self._publish(sale, receipt, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"

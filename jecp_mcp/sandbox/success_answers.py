@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp import jsontext
@@ -31,7 +32,12 @@ Parts = Mapping[str, Any]
 
 def encode(parts: Parts) -> bytes:
     """Write an envelope."""
-    return b"{" + b",".join(jsontext.dumps(key) + b":" + _text(value) for key, value in parts.items()) + b"}"
+    return b"{" + b",".join(_key(key) + _text(value) for key, value in parts.items()) + b"}"
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    return jsontext.dumps(name) + b":"
 
 
 def _text(value: Any) -> bytes:

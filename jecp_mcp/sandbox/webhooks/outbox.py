@@ -49,6 +49,10 @@ class Outbox:
     def __init__(self, database: HubDatabase, subscriptions: Subscriptions, written: Bell) -> None:
         self._database, self._subscriptions, self.written = database, subscriptions, written
 
+    def watches(self, subscriber: str) -> bool:
+        """Whether anybody may want a subscriber's events; False is certain."""
+        return self._subscriptions.watches(subscriber)
+
     def publish(self, subscriber: str, kind: str, data: Mapping[str, Any], at: int) -> None:
         """Write an event down for all of a subscriber's endpoints that want it. Inside a transaction."""
         if not self._subscriptions.watches(subscriber):
