@@ -34,6 +34,7 @@ _ERRORS = (
     "UnsupportedCountryError",
     "UnsupportedMediaTypeError",
     "UrlBlockedError",
+    "WebhookVerificationError",
 )
 _EXPORTED = {
     "JecpClient": "client.agent",
@@ -41,6 +42,9 @@ _EXPORTED = {
     "Retry": "client.agent",
     "InvokeResult": "client.results",
     "JecpStream": "client.streams",
+    "Subscription": "wire.jecp.subscriptions",
+    "WebhookEvent": "wire.jecp.webhooks",
+    "verify_webhook": "client.webhooks",
     **dict.fromkeys(_ERRORS, "client.errors"),
 }
 

@@ -24,8 +24,12 @@ from jecp_mcp.client.errors import RotationCapError as RotationCapError
 from jecp_mcp.client.errors import UnsupportedCountryError as UnsupportedCountryError
 from jecp_mcp.client.errors import UnsupportedMediaTypeError as UnsupportedMediaTypeError
 from jecp_mcp.client.errors import UrlBlockedError as UrlBlockedError
+from jecp_mcp.client.errors import WebhookVerificationError as WebhookVerificationError
 from jecp_mcp.client.provider import JecpProviderClient as JecpProviderClient
 from jecp_mcp.client.results import InvokeResult as InvokeResult
 from jecp_mcp.client.streams import JecpStream as JecpStream
+from jecp_mcp.client.webhooks import verify_webhook as verify_webhook
+from jecp_mcp.wire.jecp.subscriptions import Subscription as Subscription
+from jecp_mcp.wire.jecp.webhooks import WebhookEvent as WebhookEvent
 
 __version__: str

@@ -33,6 +33,11 @@ _VETTED_SECONDS: Final = 30.0
 """How long a name's vetted addresses are gone by."""
 _MOST_NAMES: Final = 64
 
+
+class AddressRefused(ExchangeFailed):
+    """Nobody may be asked there: a name leads off the public network, or the place is none that this gate goes to."""
+
+
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a host's name, for a port. May raise `OSError`."""
 
@@ -65,7 +70,7 @@ class HttpGate:
             resolve: gives the addresses of a name.
         """
         self._clock = clock
-        self._loopback = loopback
+        self.loopback = loopback
         self._resolve = resolve
         self._clients: dict[str, _Connections] = {}
         self._names: dict[tuple[str, int], tuple[float, Sequence[str]]] = {}
@@ -118,6 +123,15 @@ class HttpGate:
                         raise
         raise AssertionError("a vetted name has an address")
 
+    async def vet(self, place: Place, *, timeout: float = DEFAULT_SECONDS) -> None:  # noqa: ASYNC109 - as exchange's
+        """Look at every address of a place as a request to it would, and ask nobody there.
+
+        Raises:
+            AddressRefused: one of them may not be asked.
+            ExchangeFailed: its name cannot be resolved.
+        """
+        await self._vetted(place, timeout)
+
     @asynccontextmanager
     async def _client(self, place: Place) -> AsyncIterator[Http]:
         """The origin's connections, which nobody closes while they are used."""
@@ -139,11 +153,11 @@ class HttpGate:
         Raises:
             ExchangeFailed: it has none, or one that may not be: then none of them is believed.
         """
-        if place.loopback != self._loopback:
+        if place.loopback != self.loopback:
             where = "this machine" if place.loopback else "the network"
-            raise _never(f"{where} is not to be asked in this configuration")
-        if place.scheme != "https" and not self._loopback:
-            raise _never("plain http is not used")
+            raise _refused(f"{where} is not to be asked in this configuration")
+        if place.scheme != "https" and not self.loopback:
+            raise _refused("plain http is not used")
         until, known = self._names.get((place.host, place.port), (0.0, ()))
         if self._clock.monotonic() < until:
             return known
@@ -157,8 +171,8 @@ class HttpGate:
         if not addresses:
             raise _never(f"the name {place.host} has no address")
         for address in addresses:
-            if not _may_be_asked(address, loopback=self._loopback):
-                raise _never(f"the name {place.host} leads to an address that is not on the public network")
+            if not may_be_asked(address, loopback=self.loopback):
+                raise _refused(f"the name {place.host} leads to an address that is not on the public network")
         if len(self._names) >= _MOST_NAMES:
             self._names.clear()
         until = self._clock.monotonic() + _VETTED_SECONDS
@@ -166,7 +180,8 @@ class HttpGate:
         return addresses[:_ADDRESSES]
 
 
-def _may_be_asked(address: str, *, loopback: bool) -> bool:
+def may_be_asked(address: str, *, loopback: bool) -> bool:
+    """Whether a gate goes to an IP address: a public one or, with `loopback`, one of this machine."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
@@ -191,3 +206,7 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 def _never(reason: str) -> ExchangeFailed:
     return ExchangeFailed(sent=False, phase="url", reason=reason)
+
+
+def _refused(reason: str) -> AddressRefused:
+    return AddressRefused(sent=False, phase="url", reason=reason)

@@ -21,8 +21,21 @@ from jecp_mcp.cli.hub_record import DATA_FILE, HubRecord
 from jecp_mcp.cli.saved_files import TargetPath
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import sandbox_dir
+from jecp_mcp.settings.merchants import read_place
 
 Dialect = Literal["reference", "spec"]
+
+
+def _check_origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        place = read_place(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if place.scheme != "https" or place.url != f"{place.origin}/":
+        raise click.BadParameter("it is an https origin, such as https://hub.example.com")
+    return place.origin
 
 
 @click.command(
@@ -47,7 +60,13 @@ Dialect = Literal["reference", "spec"]
 @click.option(
     "--loopback",
     is_flag=True,
-    help="Call providers on this machine, by plain http too, and nowhere else; else on public https addresses alone.",
+    help="Call providers and webhooks on this machine, by plain http too, and nowhere else; else public https alone.",
+)
+@click.option(
+    "--public-url",
+    metavar="ORIGIN",
+    callback=_check_origin,
+    help="Where others reach the Hub: the https origin of a proxy before it, which then stands in its links.",
 )
 @click.option("--linger", metavar="SECONDS", type=float, hidden=True, help="End when nobody has used it for so long.")
 @click.option("--alive", metavar="FD", type=int, hidden=True, help="The lock on the Hub's life, from who starts it.")
@@ -57,6 +76,7 @@ def command(
     data: Path | None,
     catalog: Path | None,
     loopback: bool,
+    public_url: str | None,
     linger: float | None,
     alive: int | None,
 ) -> None:
@@ -88,7 +108,7 @@ def command(
         record.write(ready)
         print(json.dumps(ready), flush=True)
 
-    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, loopback=loopback)
+    config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, loopback=loopback, public_url=public_url)
 
     def stay() -> float:
         return config.links.stay_seconds(config.clock.now()) if linger else 0

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import anyio
 from pydantic import SecretStr
 
+from jecp_mcp.client.answers import answer_to
 from jecp_mcp.client.catalog import Catalog
-from jecp_mcp.client.errors import JecpError, error_of, error_without_answer
+from jecp_mcp.client.errors import JecpError
 from jecp_mcp.client.results import InvokeResult, result_of
 from jecp_mcp.client.streams import JecpStream
+from jecp_mcp.client.subscriptions import Subscriptions
 from jecp_mcp.clock import Clock, SystemClock, UnixMs
-from jecp_mcp.errors import PayeeError, WireError
+from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.rails.base import OpenCall, StoredRequest, new_call_id
-from jecp_mcp.rails.jecp.client import HubClient, HubRefused, mask_of
+from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.outcome import conclude
 from jecp_mcp.rails.jecp.payload import Payload, pack
 from jecp_mcp.rails.jecp.rail import JecpRail
@@ -36,7 +38,6 @@ from jecp_mcp.wire.jecp.guide import AgentGuide
 from jecp_mcp.wire.jecp.ids import split_capability
 from jecp_mcp.wire.jecp.provenance import build
 
-T = TypeVar("T")
 Amount = str | int | Decimal
 """An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
 
@@ -63,6 +64,7 @@ class JecpClient:
 
     Attributes:
         catalog: what the Hub sells.
+        subscriptions: which endpoints the Hub tells of events.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class JecpClient:
         self._on_retry = on_retry
         self._reading_guide = anyio.Lock()
         self.catalog = Catalog(self._http, self._hub.origin, self._clock)
+        self.subscriptions = Subscriptions(self._hub)
 
     @classmethod
     def from_environment(cls, **options: Any) -> Self:
@@ -121,7 +124,7 @@ class JecpClient:
         """
         async with Http(base_url) as http:
             hub = HubClient(base_url, http, lambda: None, SystemClock())
-            return await _answer_to(hub.register(name, agent_type=agent_type, description=description))
+            return await answer_to(hub.register(name, agent_type=agent_type, description=description))
 
     @property
     def agent_id(self) -> str:
@@ -150,7 +153,7 @@ class JecpClient:
         """
         async with self._reading_guide:
             if not self._hub.guide_known:
-                await _answer_to(self._hub.consult())
+                await answer_to(self._hub.consult())
         return self._hub.guide
 
     async def invoke(
@@ -246,7 +249,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _answer_to(self._hub.topup(amount_usd, return_to))
+        return await answer_to(self._hub.topup(amount_usd, return_to))
 
     async def request_refund(self, transaction_id: str, reason: str, *, evidence_url: str | None = None) -> Refund:
         """Ask for the money of one transaction back.
@@ -254,7 +257,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _answer_to(self._hub.request_refund(transaction_id, reason, evidence_url))
+        return await answer_to(self._hub.request_refund(transaction_id, reason, evidence_url))
 
     async def refund(self, refund_id: str) -> Refund:
         """How one refund stands.
@@ -262,7 +265,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _answer_to(self._hub.refund(refund_id))
+        return await answer_to(self._hub.refund(refund_id))
 
     async def refunds(self) -> tuple[Refund, ...]:
         """The refunds asked for so far.
@@ -270,7 +273,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        return await _answer_to(self._hub.refunds())
+        return await answer_to(self._hub.refunds())
 
     async def rotate_key(self, *, grace_seconds: int | None = None) -> KeyRotation:
         """Have the key replaced. This client uses the new one from then on; it is shown this once: keep it.
@@ -281,7 +284,7 @@ class JecpClient:
         Raises:
             JecpError: the Hub refused, or could not be reached.
         """
-        made = await _answer_to(self._hub.rotate_key(grace_seconds))
+        made = await answer_to(self._hub.rotate_key(grace_seconds))
         self._identity = self._identity.model_copy(update={"api_key": SecretStr(made.api_key)})
         return made
 
@@ -357,16 +360,6 @@ class _Unwritten:
 
     async def keep(self, *entries: Any) -> None:
         """Keep nothing."""
-
-
-async def _answer_to(request: Awaitable[T]) -> T:
-    """What the Hub answers to what is no call. Raises `JecpError`."""
-    try:
-        return await request
-    except HubRefused as exc:
-        raise error_of(exc.refusal) from exc
-    except PayeeError as exc:
-        raise error_without_answer(exc.code, exc.message) from exc
 
 
 def _budget(budget: Amount | None) -> MicroUSDC:

@@ -173,6 +173,18 @@ class HubUnreachableError(JecpError):
     """Nothing left this machine: the Hub could not be reached. Nothing was charged."""
 
 
+class WebhookVerificationError(JecpMcpError):
+    """What arrived as a webhook is none of that Hub's, is too old, or is no event: do nothing that it says.
+
+    Attributes:
+        reason: what is wrong, without the secret.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"not a webhook of this Hub: {reason}")
+
+
 def _errors_of(details: JSONObject) -> Sequence[Mapping[str, Any]]:
     found = details.get("errors")
     return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []

@@ -16,6 +16,7 @@ from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD, Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.middleware import LOOPBACK_NAMES
 from jecp_mcp.sandbox.pricing import usd
+from jecp_mcp.sandbox.webhooks.outbox import KEY_ROTATED
 
 MAX_NAME = 100
 MAX_URL = 2048
@@ -151,7 +152,11 @@ async def rotate_key(hub: Hub, request: Request, dialect: Dialect) -> Reply:
         raise Refused("INVALID_REQUEST", "grace_seconds must be a whole number and revoke_old true or false.")
     grace = 0 if revoke else max(GRACE_SECONDS[0], min(grace, GRACE_SECONDS[1]))
     now = hub.clock.now()
-    made = hub.agents.rotate_key(agent.agent_id, grace * 1000, now)
+    with hub.database.atomic():
+        made = hub.agents.rotate_key(agent.agent_id, grace * 1000, now)
+        if made is not None:
+            changed = {"agent_id": agent.agent_id, "previous_key_valid_until": iso(now + grace * 1000)}
+            hub.outbox.publish(agent.agent_id, KEY_ROTATED, changed, now)
     if made is None:
         raise Refused("ROTATION_24H_CAP", "A key may be rotated 3 times within 24 hours.", retry_after=600)
     if agent.agent_id == hub.agent_id:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -38,8 +39,9 @@ from jecp_mcp.sandbox.endpoints import (
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import Connections, LoopbackMiddleware
+from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LoopbackMiddleware
 from jecp_mcp.sandbox.providers import endpoints as provider_endpoints
+from jecp_mcp.sandbox.webhooks import endpoints as webhooks
 
 __all__ = ["SandboxConfig", "build_app", "hub_of"]
 
@@ -62,8 +64,10 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await hub.forwarder.aclose()
+        async with hub.gate, anyio.create_task_group() as group:
+            group.start_soon(hub.background.run, hub.clock)
+            yield
+            group.cancel_scope.cancel()
         hub.close()
 
     app = Starlette(
@@ -72,10 +76,18 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             *_catalog(hub),
             *_discovery(hub),
             *_accounts(hub),
+            *_webhooks(hub),
             *_controls(hub),
             *(_route(hub, path, handler, method) for method, path, handler in provider_endpoints.ROUTES),
         ],
-        middleware=[Middleware(LoopbackMiddleware, connections={} if connections is None else connections)],
+        middleware=[
+            Middleware(
+                LoopbackMiddleware,
+                connections={} if connections is None else connections,
+                public_url=config.public_url,
+            ),
+            Middleware(CorsMiddleware),
+        ],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
     )
@@ -91,7 +103,8 @@ def hub_of(app: Starlette) -> Hub:
 
 
 def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", endpoint: Endpoint = "invoke") -> Route:
-    return Route(path, route_endpoint(hub, handler, endpoint), methods=[method])
+    pool = hub.bulkhead.assign(method, path)
+    return Route(path, route_endpoint(hub, handler, endpoint, pool), methods=[method])
 
 
 def _calls(hub: Hub) -> list[Route]:
@@ -129,6 +142,18 @@ def _accounts(hub: Hub) -> list[Route]:
     ]
 
 
+def _webhooks(hub: Hub) -> list[Route]:
+    return [
+        _route(hub, "/v1/subscriptions", webhooks.subscribe, "POST"),
+        _route(hub, "/v1/subscriptions", webhooks.list_subscriptions),
+        _route(hub, "/v1/subscriptions/{id}", webhooks.change_subscription, "PATCH"),
+        _route(hub, "/v1/subscriptions/{id}", webhooks.delete_subscription, "DELETE"),
+        _route(hub, "/v1/subscriptions/{id}/test", webhooks.test_subscription, "POST"),
+        _route(hub, "/sandbox/deliveries", webhooks.list_deliveries),
+        _route(hub, "/sandbox/deliveries/{id:int}", webhooks.deliver_again, "POST"),
+    ]
+
+
 def _controls(hub: Hub) -> list[Route]:
     with_key = control_endpoints.require_key
     return [
@@ -136,6 +161,7 @@ def _controls(hub: Hub) -> list[Route]:
         _route(hub, "/sandbox/faults", with_key(control_endpoints.clear_faults), "DELETE"),
         _route(hub, "/sandbox/catalog", with_key(control_endpoints.change_catalog), "POST"),
         _route(hub, "/sandbox/wallet", with_key(control_endpoints.set_wallet), "POST"),
+        _route(hub, "/sandbox/clock", with_key(control_endpoints.advance_clock), "POST"),
         _route(hub, "/sandbox/books", control_endpoints.show_books),
         _route(hub, "/sandbox/refunds/{id}", with_key(control_endpoints.resolve_refund), "POST"),
     ]
@@ -170,12 +196,7 @@ def _discovery(hub: Hub) -> list[Route]:
         return Reply(200, discovery.llms_txt(hub.catalog, dialect).encode(), headers)
 
     async def health(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
-        healthy = hub.database.healthy()
-        state = discovery.health(
-            database=healthy,
-            uptime_seconds=int(time.monotonic() - started),
-            versions={"spec": discovery.SPEC_VERSION},
-        )
+        state, healthy = discovery.health(hub, uptime_seconds=int(time.monotonic() - started))
         return json_reply(state, 200 if healthy else 503, "no-cache")
 
     async def front(hub: Hub, _request: Request, dialect: Dialect) -> Reply:

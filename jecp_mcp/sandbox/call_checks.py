@@ -68,34 +68,29 @@ class CallChecks:
     def _limit(self, agent: Agent) -> int:
         return self._config.rate_limits_rpm[agent.tier] if agent.rate_limit_rpm is None else agent.rate_limit_rpm
 
-    def check_rate(self, agent: Agent, at: int) -> None:
-        """Count a call of the agent's.
+    def check_rate(self, agent: Agent, at: int) -> dict[str, str]:
+        """Count a call of the agent's; gives the headers that say how many it has left.
 
         Raises:
             Refused: it has made its calls of this minute.
         """
-        self._count_call(agent, ((agent.agent_id, self._limit(agent)),), at)
+        return self._count_call(agent, ((agent.agent_id, self._limit(agent)),), at)
 
-    def _count_call(self, agent: Agent, keys: tuple[tuple[str, int], ...], at: int) -> None:
-        full = self._database.take_rate(keys, at)
+    def _count_call(self, agent: Agent, keys: tuple[tuple[str, int], ...], at: int) -> dict[str, str]:
+        window = self._database.take_rate(keys, at)
         self._calls_until_sweep -= 1
         if self._calls_until_sweep <= 0:
             self._calls_until_sweep = _SWEEP_EVERY
             self._database.sweep(at)
-        if full is None:
-            return
-        limit, wait = full
-        raise Refused(
-            "RATE_LIMITED",
-            f"More than {limit} calls within a minute.",
-            details={"tier": agent.tier, "limit_rpm": limit},
-            retry_after=wait,
-            headers={
-                "x-ratelimit-limit": str(limit),
-                "x-ratelimit-remaining": "0",
-                "x-ratelimit-reset": str(at // 1000 + wait),
-            },
-        )
+        if window.full:
+            raise Refused(
+                "RATE_LIMITED",
+                f"More than {window.limit} calls within a minute.",
+                details={"tier": agent.tier, "limit_rpm": window.limit},
+                retry_after=window.room_in,
+                headers=window.headers(at),
+            )
+        return window.headers(at)
 
     def admit(self, call: Call, agent: Agent, at: int) -> AcceptedCall:
         """Every check between the call id and the work.

@@ -125,7 +125,7 @@ class CatalogPages:
         if body is None:
             body = self._kept[key] = jsontext.dumps(make())
         etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {"etag": etag, "cache-control": _CACHE_CONTROL[self._dialect], "access-control-allow-origin": "*"}
+        headers = {"etag": etag, "cache-control": _CACHE_CONTROL[self._dialect]}
         if if_none_match is not None and _matches(if_none_match, etag):
             return Reply(304, b"", headers)
         return Reply(200, body, {"content-type": "application/json", **headers})

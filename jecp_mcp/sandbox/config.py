@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from jecp_mcp.clock import Clock, SystemClock
+from jecp_mcp.http_gate import Resolve, resolve
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
 from jecp_mcp.sandbox.open_links import OpenLinks
@@ -39,9 +40,12 @@ class SandboxConfig:
         rate_limits_rpm: calls per minute by trust tier.
         clock: the time; tests pass one they can turn.
         links: the payment links that this Hub has given.
-        loopback: whether providers are on this machine, by plain http, where no name can be proven: the own
-            resolver then answers what each is asked to publish. Else they are on the public network, and none is called
-            anywhere else.
+        loopback: whether what strangers have the Hub call, providers and webhooks, is on this machine alone, by plain
+            http too, where no name can be proven: the own resolver then answers what each is asked to publish. Else it
+            is on the public network alone, by https.
+        public_url: the origin by which others reach the Hub, where a proxy with a certificate stands before it; its
+            name is answered to beside loopback's, and every link begins with it.
+        resolve: gives the addresses of a name.
         resolve_txt: asks the DNS for TXT records; None asks nobody, but the sandbox's own resolver.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
@@ -56,4 +60,6 @@ class SandboxConfig:
     links: OpenLinks = field(default_factory=OpenLinks)
     loopback: bool = False
     resolve_txt: ResolveTxt | None = None
+    public_url: str | None = None
+    resolve: Resolve = resolve
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

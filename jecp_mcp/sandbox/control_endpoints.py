@@ -14,6 +14,10 @@ gets as at a Hub, by a topup and its checkout page, where nobody pays: what limi
   so that the calls which follow are paid.
 - ``GET /sandbox/books?agent_id=`` (the agent's headers): every movement of its money, with sums.
 - ``POST /sandbox/refunds/{id}``: ``{"decision": "approve"|"deny", "note"?}``, the provider's part.
+- ``POST /sandbox/clock``: ``{"advance_seconds": 86400}`` moves the Hub's time forward, for good: refunds are approved,
+  deliveries are due, windows end. Nobody else's clock moves: webhooks are dated by the machine's.
+- ``GET /sandbox/deliveries`` (the agent's headers; ``?status=dead`` for the dead letters): what its webhooks were told;
+  ``POST /sandbox/deliveries/{id}`` sends a dead letter again.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from jecp_mcp import jsontext
+from jecp_mcp.clock import iso
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.sandbox.dialect import Dialect
@@ -34,6 +39,7 @@ from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.wire.jecp.ids import split_capability
 
 MOST_CALLS = 1_000_000_000
+MOST_SECONDS_AHEAD = 10 * 366 * 86_400
 
 
 def require_key(handler: Handler) -> Handler:
@@ -134,3 +140,13 @@ async def resolve_refund(hub: Hub, request: Request, _dialect: Dialect) -> Reply
     if not hub.payments.resolve_refund(request.path_params["id"], status, note, hub.clock.now()):
         raise Refused("REFUND_NOT_FOUND", "There is no open refund of this id.")
     return json_reply({"refund_id": request.path_params["id"], "status": status})
+
+
+async def advance_clock(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
+    """``POST /sandbox/clock``."""
+    seconds = (await _read_own_json(request)).get("advance_seconds")
+    left = MOST_SECONDS_AHEAD - hub.clock.ahead_ms // 1000
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= left:
+        raise Refused("INVALID_REQUEST", f"advance_seconds must be a whole number, {left} at most.")
+    hub.advance_clock(seconds)
+    return json_reply({"now": iso(hub.clock.now()), "ahead_seconds": hub.clock.ahead_ms // 1000})

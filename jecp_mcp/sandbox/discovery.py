@@ -1,20 +1,23 @@
-"""What the Hub says about itself (JECP 05-discovery §2): agent guide, agent card, llms.txt, health. Pure: no I/O."""
+"""What the Hub says about itself (JECP 05-discovery §2): agent guide, agent card, llms.txt, health."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
 from typing import Any
 
 from jecp_mcp import __version__
 from jecp_mcp.clock import iso
 from jecp_mcp.sandbox.agents import VENDOR_PREFIX
+from jecp_mcp.sandbox.bulkhead import pool_view
 from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
+from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
 from jecp_mcp.sandbox.revenue_split import HUB_PERCENT, PAYMENT_PERCENT, PROVIDER_PERCENT
 from jecp_mcp.sandbox.success_answers import ENGINE
+from jecp_mcp.sandbox.webhooks.dispatcher import AT_ONCE
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
 SPEC_VERSION = "1.0.2"
@@ -37,14 +40,14 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
             "invoke_legacy_alias": f"{origin}/v1/jecp",
             "capabilities": f"{origin}/v1/capabilities",
             "refunds": f"{origin}/v1/refunds",
+            "subscriptions": f"{origin}/v1/subscriptions",
             "health": f"{origin}/health",
-            "register": dialect.path("register"),
-            "topup": dialect.path("topup"),
         },
         "supported_capabilities": [listing.id for listing in catalog.listings(builtin=True)],
         "conformance_levels": ["Hub-Core", "Hub-Streaming"],
         "provenance_versions_supported": ["v2"],
         "register_endpoint": dialect.path("register"),
+        "topup_endpoint": dialect.path("topup"),
         "contact": {"support": "support@sandbox.example"},
         "documentation": {"homepage": origin, "spec": "https://github.com/jecpdev/jecp-spec"},
         "rate_limits_default_rpm": dict(config.rate_limits_rpm),
@@ -110,7 +113,7 @@ def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
         "",
         "> A JECP Hub on this machine: real capabilities, test money.",
         "",
-        "Nothing here costs real money, and nothing leaves this machine.",
+        "Nothing here costs real money. Only webhooks that an agent asks for leave this machine.",
         "",
         "## For AI Agents",
         "",
@@ -132,16 +135,21 @@ def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
     return text[:50_000] + "\n"
 
 
-def health(*, database: bool, uptime_seconds: int, versions: Mapping[str, str]) -> dict[str, Any]:
-    """``/health``."""
-    state = "ok" if database else "down"
-    return {
+def health(hub: Hub, *, uptime_seconds: int) -> tuple[dict[str, Any], bool]:
+    """``/health``, and whether all is well."""
+    began = time.perf_counter()
+    healthy = hub.database.healthy()
+    state, sending = "ok" if healthy else "down", hub.background.dispatcher.under_way
+    checked = {"database": state, "stripe": "ok", "response_ms": round((time.perf_counter() - began) * 1000, 3)}
+    pools: dict[str, Any] = {name: pool.view() for name, pool in hub.bulkhead.pools.items()}
+    shown = {
         "status": state,
         "engine": ENGINE,
         "version": __version__,
         "uptime_seconds": uptime_seconds,
-        "checks": {"database": state, "stripe": "ok", "response_ms": 0},
-        "pools": {"invoke": {"status": state}, "read": {"status": state}, "provider": {"status": state}},
-        "pool_assignments": {"/v1/invoke": "invoke", "/v1/jecp": "invoke", "/v1/capabilities": "read"},
-        "versions": dict(versions),
+        "checks": checked,
+        "pools": {**pools, "background": pool_view(AT_ONCE, AT_ONCE - sending, 0)},
+        "pool_assignments": hub.bulkhead.assignments,
+        "versions": {"spec": SPEC_VERSION},
     }
+    return shown, healthy

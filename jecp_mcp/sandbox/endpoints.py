@@ -12,6 +12,7 @@ from starlette.responses import Response
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.pages import wants_html
+from jecp_mcp.sandbox.bulkhead import Pool
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
 from jecp_mcp.sandbox.error_answers import Refused, Reply, next_action, refusal_reply
 from jecp_mcp.sandbox.html_pages import HEADERS, error_page
@@ -31,12 +32,24 @@ Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
 def route_endpoint(
-    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke"
+    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke", pool: Pool | None = None
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A handler as Starlette calls it: faults of its path first, refusals as envelopes."""
+    """A handler as Starlette calls it: in its pool, faults of its path first, refusals as envelopes."""
 
     async def answer(request: Request) -> Response:
         dialect = dialect_of(hub, request, endpoint)
+        if pool is None:
+            return await answer_now(request, dialect)
+        try:
+            await pool.enter()
+        except Refused as refused:
+            return response_of(refusal_for(request, refused, dialect))
+        try:
+            return await answer_now(request, dialect)
+        finally:
+            pool.leave()
+
+    async def answer_now(request: Request, dialect: Dialect) -> Response:
         try:
             reply: Reply | Response | None = None
             if not request.url.path.startswith(("/sandbox/", "/v1/invoke", "/v1/jecp")):
@@ -46,6 +59,7 @@ def route_endpoint(
                 reply = await handler(hub, request, dialect)
         except Refused as refused:
             reply = refusal_for(request, refused, dialect)
+        await hub.database.durable()
         response = response_of(reply) if isinstance(reply, Reply) else reply
         if endpoint == "jecp":
             for name, value in LEGACY_HEADERS.items():
@@ -57,7 +71,8 @@ def route_endpoint(
 
 def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
     """How to answer a request."""
-    return Dialect(hub.config.dialect, endpoint, f"http://{request.headers['host']}")
+    origin = hub.config.public_url or f"http://{request.headers['host']}"
+    return Dialect(hub.config.dialect, endpoint, origin)
 
 
 def response_of(reply: Reply) -> Response:

@@ -159,6 +159,23 @@ def status_of(code: str, dialect: Dialect) -> int:
     return status if isinstance(status, int) else status[_VARIANTS.index(dialect.variant)]
 
 
+_DOCUMENTED: Mapping[str, str] = {
+    "PROVENANCE_MISMATCH": "subcause",
+    "URL_BLOCKED_SSRF": "reason",
+    **dict.fromkeys(
+        (
+            "UNSUPPORTED_MEDIA_TYPE",
+            "INPUT_SCHEMA_VIOLATION",
+            "DUPLICATE_REQUEST",
+            "CAPABILITY_DEPRECATED",
+            "RATE_LIMITED",
+        ),
+        "",
+    ),
+}
+"""Codes whose page the details name, and which of the details says where on it."""
+
+
 def failed_envelope(refused: Refused, dialect: Dialect, call_id: str | None) -> dict[str, Any]:
     """The failed envelope (JECP 03-errors §2)."""
     code = spelling(refused, dialect)
@@ -167,8 +184,8 @@ def failed_envelope(refused: Refused, dialect: Dialect, call_id: str | None) -> 
     if refused.retry_after is not None:
         details.setdefault("retry_after_seconds", refused.retry_after)
     page = f"https://jecp.dev/errors/{code.lower()}"
-    if canonical(code) == "PROVENANCE_MISMATCH":
-        details["documentation_url"] = f"{page}#{details.get('subcause', '')}"
+    if (which := _DOCUMENTED.get(canonical(code))) is not None:
+        details["documentation_url"] = page + (f"#{details[which]}" if which in details else "")
     if details:
         error["details"] = details
     if dialect.name == "spec":

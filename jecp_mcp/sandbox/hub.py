@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jecp_mcp.ajp_server.signals import Bell
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.sandbox.agents import Agents
+from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.sandbox.agents import Agent, Agents
+from jecp_mcp.sandbox.background import Background
+from jecp_mcp.sandbox.bulkhead import Bulkhead
 from jecp_mcp.sandbox.call_checks import AcceptedCall, CallChecks
 from jecp_mcp.sandbox.call_request import Call, read_call
 from jecp_mcp.sandbox.catalog import Catalog
@@ -21,6 +25,7 @@ from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
 from jecp_mcp.sandbox.fault_injection import Fault, FaultQueue
 from jecp_mcp.sandbox.fulfilment import Fulfilment
+from jecp_mcp.sandbox.hub_clock import HubClock
 from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.payments import Payments
 from jecp_mcp.sandbox.provenance_check import check_provenance
@@ -31,6 +36,11 @@ from jecp_mcp.sandbox.providers.forwarding import Forwarder
 from jecp_mcp.sandbox.providers.manifests import ProviderManifests
 from jecp_mcp.sandbox.providers.txt_records import OwnZone
 from jecp_mcp.sandbox.sales import Sales, StoredAnswer
+from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
+from jecp_mcp.sandbox.webhooks.outbox import Outbox
+from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
+
+_AHEAD = "clock_ahead_ms"
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work import Work
@@ -45,6 +55,10 @@ class Claim:
     outcome: asyncio.Future[Reply]
 
 
+Answer = Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]
+"""What a request for work comes to; see `Hub.invoke`."""
+
+
 class Hub:
     """A sandbox Hub over its database and its catalog."""
 
@@ -54,15 +68,20 @@ class Hub:
         Raises:
             SettingsError: the data file or the catalog file cannot be used.
         """
-        self.config, self.clock = config, config.clock
-        self.faults = FaultQueue()
+        self.faults, self.bulkhead = FaultQueue(), Bulkhead()
         self.database = HubDatabase(config.data)
+        self.clock = HubClock(config.clock, int(self.database.meta(_AHEAD) or 0))
+        self.config = config = replace(config, clock=self.clock)
+        self.subscriptions = Subscriptions(self.database)
+        self.outbox = Outbox(self.database, self.subscriptions, Bell())
+        self.gate = HttpGate(self.clock, loopback=config.loopback, resolve=config.resolve)
         self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
         self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
         self.resolve_txt = config.resolve_txt or self.zone.resolve
-        self.forwarder = Forwarder(self.providers, config)
-        self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings)
-        self.payments = Payments(self.database, self.agents, config.links, self.earnings)
+        self.forwarder = Forwarder(self.providers, self.gate, self.clock, loopback=config.loopback)
+        self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings, self.outbox)
+        self.payments = Payments(self.database, self.agents, config.links, self.earnings, self.outbox)
+        self.background = Background(self.payments, Dispatcher(self.outbox, self.gate, self.clock), self.outbox.written)
         self.fulfilment = Fulfilment(self.sales, self.agents, self.clock, self._deliver)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))
@@ -79,6 +98,12 @@ class Hub:
         self.agent_id, self.api_key = self.agents.default_agent(config.opening_balance, config.free_calls, now)
         self._claims: dict[tuple[str, str], Claim] = {}
 
+    def advance_clock(self, seconds: int) -> None:
+        """Go ahead of everybody's time, across restarts too; what is due by then is done."""
+        self.clock.advance(seconds * 1000)
+        self.database.set_meta(_AHEAD, str(self.clock.ahead_ms))
+        self.outbox.written.ring()
+
     def close(self) -> None:
         """Let go of the file and the threads."""
         self.fulfilment.close()
@@ -86,7 +111,7 @@ class Hub:
 
     async def invoke(
         self, dialect: Dialect, headers: Mapping[str, str], body: bytes, *, accepts_stream: bool
-    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
+    ) -> Answer:
         """Answer a request for work.
 
         Returns:
@@ -114,13 +139,18 @@ class Hub:
             return fault.replace_answer(answer, dialect, call_id)
         return answer
 
-    async def _answer(
-        self, call: Call, headers: Mapping[str, str], fault: Fault | None
-    ) -> Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]:
+    async def _answer(self, call: Call, headers: Mapping[str, str], fault: Fault | None) -> Answer:
         at = self.clock.now()
         agent = self.checks.authenticate(call.dialect, headers, call.mandate_credentials)
         check_provenance(self.database, call, agent, at)
-        self.checks.check_rate(agent, at)
+        limits = self.checks.check_rate(agent, at)
+        try:
+            answer = await self._answer_within(call, agent, at, fault)
+        except Refused as refused:
+            answer = refusal_reply(refused, call.dialect, call.call_id)
+        return _with_headers(answer, limits)
+
+    async def _answer_within(self, call: Call, agent: Agent, at: int, fault: Fault | None) -> Answer:
         key = (agent.agent_id, call.call_id)
         earlier = await self._earlier_answer(call, key)
         if earlier is not None:
@@ -188,3 +218,13 @@ class Hub:
         duration = int((time.perf_counter() - started) * 1000)
         _, body = self.fulfilment.settle(accepted, output, work, duration)
         return Reply(200, body, accepted.headers)
+
+
+def _with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:
+    if isinstance(answer, Reply):
+        return replace(answer, headers={**answer.headers, **headers})
+    if len(answer) == 2:  # noqa: PLR2004  # a kept answer, to be streamed again
+        call, stored = answer
+        return call, stored._replace(headers={**stored.headers, **headers})
+    accepted, claim, fault = answer
+    return replace(accepted, headers={**accepted.headers, **headers}), claim, fault

@@ -1,16 +1,18 @@
 """The sandbox Hub's SQLite file: transactions, small values, manifests, nonces, rate windows.
 
-WAL with ``synchronous=NORMAL`` loses nothing when the process is killed. The file belongs to one process at a time:
-SQLite's exclusive lock keeps a second sandbox out.
+What was answered is on the disk: WAL with full synchronisation, by one writer. So that calls do not each wait for the
+disk, what is written at the same time is committed together (group commit), and each answer waits for its commit. The
+file belongs to one process at a time: SQLite's exclusive lock keeps a second sandbox out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -31,8 +33,27 @@ def _keep_private(path: Path) -> None:
         os.close(descriptor)
 
 
+class RateWindow(NamedTuple):
+    """How many calls a limit has left in its sliding minute, and in how many whole seconds the oldest leaves it."""
+
+    limit: int
+    remaining: int
+    room_in: int
+    full: bool
+
+    def headers(self, at: int) -> dict[str, str]:
+        """The window as an answer at `at` (Unix milliseconds) tells it."""
+        return {
+            "x-ratelimit-limit": str(self.limit),
+            "x-ratelimit-remaining": str(self.remaining),
+            "x-ratelimit-reset": str(at // 1000 + self.room_in),
+        }
+
+
 class HubDatabase:
-    """The books. Use from one thread."""
+    """The books. Use from one thread. What SQLite cannot do is a `Fault`."""
+
+    Fault = apsw.Error
 
     def __init__(self, path: Path | None) -> None:
         """Open or create the books.
@@ -40,6 +61,7 @@ class HubDatabase:
         Raises:
             SettingsError: the file cannot be used: no SQLite file, not writable, or another sandbox has it.
         """
+        self._group: asyncio.Future[None] | None = None
         try:
             if path is not None:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,14 +69,16 @@ class HubDatabase:
             self._db = apsw.Connection(str(path) if path else ":memory:")
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            with self.atomic():
+            self._db.execute("PRAGMA synchronous = FULL")
+            with self._db:
                 self._db.execute(SCHEMA)
         except (apsw.Error, OSError) as exc:
             raise database_fault(path, "a sandbox's state", exc) from exc
 
     def close(self) -> None:
         """Close the file."""
+        if self._group is not None:
+            self._commit(self._group)
         self._db.close()
 
     def healthy(self) -> bool:
@@ -62,8 +86,39 @@ class HubDatabase:
         return bool(self.row("SELECT 1"))
 
     def atomic(self) -> AbstractContextManager[object]:
-        """A transaction: all of what is written inside, or nothing. May be nested."""
+        """All of what is written inside, or nothing. May be nested.
+
+        In an event loop it is committed together with what else is written in this turn of the loop; `durable` waits
+        for that.
+        """
+        if self._group is None and (loop := _running_loop()) is not None:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._group = loop.create_future()
+            loop.call_soon(self._commit, self._group)
         return self._db
+
+    def _commit(self, group: asyncio.Future[None]) -> None:
+        if self._group is not group:
+            return
+        self._group = None
+        try:
+            self._db.execute("COMMIT")
+        except apsw.Error as exc:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            group.set_exception(exc)
+            group.exception()  # whoever waits is told; where nobody does, nobody is to be
+        else:
+            group.set_result(None)
+
+    async def durable(self) -> None:
+        """Wait until what was written so far is on the disk.
+
+        Raises:
+            Fault: it could not be written, and is gone.
+        """
+        if self._group is not None:
+            await asyncio.shield(self._group)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement to its end; a half-read RETURNING would keep its transaction open."""
@@ -110,7 +165,7 @@ class HubDatabase:
             used = self.rows("INSERT OR IGNORE INTO nonces VALUES (?, ?, ?) RETURNING 1", agent_id, nonce, until)
         return bool(used)
 
-    def take_rate(self, keys: Iterable[tuple[str, int]], at: int) -> tuple[int, int] | None:
+    def take_rate(self, keys: Sequence[tuple[str, int]], at: int) -> RateWindow:
         """Count one call in the sliding minute of each key, or in none.
 
         Args:
@@ -118,9 +173,10 @@ class HubDatabase:
             at: now.
 
         Returns:
-            None when all had room; else the limit that had none and in how many whole seconds it has again.
+            The first key's window; or, `full`, that of the limit that had no room.
         """
         second = at // 1000
+        windows: list[RateWindow] = []
         with self.atomic():
             for key, limit in keys:
                 used, oldest = self.row(
@@ -128,13 +184,15 @@ class HubDatabase:
                     key,
                     second - RATE_WINDOW_SECONDS,
                 ) or (0, None)
-                if used >= limit:
-                    return limit, max(1, (second if oldest is None else oldest) + RATE_WINDOW_SECONDS - second)
+                room_in = max(1, (second if oldest is None else oldest) + RATE_WINDOW_SECONDS - second)
+                windows.append(RateWindow(limit, max(0, limit - used - 1), room_in, full=used >= limit))
+                if windows[-1].full:
+                    return windows[-1]
             for key, _ in keys:
                 self._db.execute(
                     "INSERT INTO rates VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET calls = calls + 1", (key, second)
                 )
-        return None
+        return windows[0]
 
     def sweep(self, at: int) -> None:
         """Forget what is past its window."""
@@ -142,3 +200,10 @@ class HubDatabase:
             self._db.execute("DELETE FROM answers WHERE created_at <= ?", (at - ANSWER_WINDOW_MS,))
             self._db.execute("DELETE FROM nonces WHERE until <= ?", (at,))
             self._db.execute("DELETE FROM rates WHERE second <= ?", (at // 1000 - RATE_WINDOW_SECONDS,))
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

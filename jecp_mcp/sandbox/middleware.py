@@ -1,4 +1,4 @@
-"""What stands before every request: only loopback names as Host; and the connections that a fault can close."""
+"""What stands before every request: which names are answered to, which pages may ask, what closes a connection."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import MutableMapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jecp_mcp.sandbox.fault_injection import DropConnection
 
@@ -28,17 +29,18 @@ Connections = MutableMapping[tuple[str, int], Connection]
 
 
 class LoopbackMiddleware:
-    """ASGI middleware: only loopback names as Host, and a dropped connection where a fault wants one."""
+    """ASGI middleware: only loopback's names and the Hub's own as Host, and a dropped connection for a fault."""
 
-    def __init__(self, app: ASGIApp, connections: Connections) -> None:
+    def __init__(self, app: ASGIApp, connections: Connections, public_url: str | None = None) -> None:
         self._app, self._connections = app, connections
+        self._names = LOOPBACK_NAMES | {urlsplit(public_url or "").hostname}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not _is_loopback(Request(scope).headers.get("host", "")):
+        if _name_of(Request(scope).headers.get("host", "")) not in self._names:
             # A page elsewhere whose name was pointed at this machine would come with its own name (DNS rebinding).
             await Response("This Hub answers to loopback names only.", 421)(scope, receive, send)
             return
@@ -55,8 +57,52 @@ class LoopbackMiddleware:
                 await connection.lost.wait()
 
 
-def _is_loopback(host: str) -> bool:
+class CorsMiddleware:
+    """ASGI middleware: pages of any origin may speak the protocol, and read the headers that it goes by.
+
+    Whoever speaks it has a key of their own; the sandbox's pages and controls are for no foreign page.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, or say with an answer who may read it."""
+        if scope["type"] != "http" or not scope["path"].startswith(_SHARED_PATHS):
+            await self._app(scope, receive, send)
+            return
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers={**_SHARED, **_PREFLIGHT})(scope, receive, send)
+            return
+
+        async def shared(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SHARED)
+            await send(message)
+
+        await self._app(scope, receive, shared)
+
+
+_SHARED_PATHS = ("/v1/", "/api/agent", "/.well-known/", "/llms.txt", "/health")
+_SHARED = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": (
+        "X-Payment-Response, X-Request-Id, Retry-After, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, "
+        "X-RateLimit-Reset, Deprecation, Sunset, Link, ETag"
+    ),
+}
+_PREFLIGHT = {
+    "access-control-allow-methods": "GET, POST, PATCH, DELETE",
+    "access-control-allow-headers": (
+        "Content-Type, Accept, Authorization, X-Agent-ID, X-API-Key, X-Payment, X-Request-Id, If-None-Match"
+    ),
+    "access-control-max-age": "600",
+    "cache-control": "no-store",
+}
+
+
+def _name_of(host: str) -> str:
     try:
-        return urlsplit(f"//{host}").hostname in LOOPBACK_NAMES
+        return urlsplit(f"//{host}").hostname or "-"
     except ValueError:
-        return False
+        return "-"

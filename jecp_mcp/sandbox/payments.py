@@ -13,6 +13,7 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.open_links import OpenLinks
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.providers.earnings import Earnings
+from jecp_mcp.sandbox.webhooks.outbox import INVOCATION_REFUNDED, REFUND_DENIED, REFUND_REQUESTED, Outbox
 
 CHECKOUT_MS = 24 * 3_600_000
 """How long a checkout stays open."""
@@ -47,8 +48,11 @@ class RecentCall(NamedTuple):
 class Payments:
     """Checkouts, refunds and the books of a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase, agents: Agents, links: OpenLinks, earnings: Earnings) -> None:
-        self._database, self._agents, self._links, self._earnings = database, agents, links, earnings
+    def __init__(
+        self, database: HubDatabase, agents: Agents, links: OpenLinks, earnings: Earnings, outbox: Outbox
+    ) -> None:
+        self._database, self._agents, self._links = database, agents, links
+        self._earnings, self._outbox = earnings, outbox
 
     def open_checkout(self, agent_id: str, amount_usd: int, return_to: str | None, at: int) -> Checkout:
         """Open a checkout over a whole number of USD."""
@@ -127,7 +131,11 @@ class Payments:
                 evidence_url,
                 at,
             )
-        return self.refund(refund_id, agent_id)
+            made = self.refund(refund_id, agent_id)
+            self._outbox.publish(agent_id, REFUND_REQUESTED, made, at)
+            # It is approved by itself in time, which whoever waits for the next thing to do must know.
+            self._outbox.written.ring()
+        return made
 
     def refund(self, refund_id: str, agent_id: str) -> dict[str, Any]:
         """One refund as it is answered.
@@ -182,13 +190,15 @@ class Payments:
                 note,
                 refund_id,
             )
-            if rows and status != "denied":
-                agent_id, returned, transaction_id = rows[0]
-                self._agents.credit(agent_id, "refund", returned, at)
-                self._earnings.take_back(transaction_id, at)
-                self._database.rows(
-                    "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
-                )
+            for agent_id, returned, transaction_id in rows:
+                if status != "denied":
+                    self._agents.credit(agent_id, "refund", returned, at)
+                    self._earnings.take_back(transaction_id, at)
+                    self._database.rows(
+                        "UPDATE transactions SET refunded_at = ? WHERE transaction_id = ?", at, transaction_id
+                    )
+                kind = REFUND_DENIED if status == "denied" else INVOCATION_REFUNDED
+                self._outbox.publish(agent_id, kind, self.refund(refund_id, agent_id), at)
         return bool(rows)
 
     def approve_due_refunds(self, at: int) -> None:
@@ -198,6 +208,11 @@ class Payments:
         )
         for (refund_id,) in due:
             self.resolve_refund(refund_id, "auto_approved", "the provider did not answer within 24 hours", at)
+
+    def next_due_refund(self) -> int | None:
+        """When the next refund is approved by itself, if one is open."""
+        row = self._database.row("SELECT min(requested_at) FROM refunds WHERE status = 'requested'")
+        return row[0] + AUTO_APPROVE_MS if row and row[0] is not None else None
 
     # -- the books ---------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,13 @@ from uuid import uuid4
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.agents import tier_after
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS, HubDatabase
+from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.providers.earnings import Earnings
 from jecp_mcp.sandbox.revenue_split import SoldStep, Split, split
+from jecp_mcp.sandbox.webhooks.outbox import INVOCATION_COMPLETED, WALLET_LOW_BALANCE, Outbox
+
+LOW_BALANCE = MicroUSDC(500_000)
+"""Whoever falls below it is told."""
 
 
 class StoredAnswer(NamedTuple):
@@ -53,8 +58,8 @@ class Receipt(NamedTuple):
 class Sales:
     """The sales in a `HubDatabase`."""
 
-    def __init__(self, database: HubDatabase, earnings: Earnings) -> None:
-        self._database, self._earnings = database, earnings
+    def __init__(self, database: HubDatabase, earnings: Earnings, outbox: Outbox) -> None:
+        self._database, self._earnings, self._outbox = database, earnings, outbox
 
     def answer(self, agent_id: str, call_id: str, at: int) -> StoredAnswer | None:
         """What an earlier call under this id was answered, within the window."""
@@ -107,6 +112,8 @@ class Sales:
                 self._earnings.credit_sale(step.capability, f"{receipt.transaction_id}:{step.step_id}", share, at)
                 rest = MicroUSDC(rest - share)
             self._earnings.credit_sale(sale.capability, receipt.transaction_id, rest, at)
+            if self._outbox.watches(sale.agent_id):
+                self._publish(sale, receipt, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"
@@ -121,6 +128,23 @@ class Sales:
                 at,
             )
         return body
+
+    def _publish(self, sale: Sale, receipt: Receipt, at: int) -> None:
+        balance = receipt.balance_after
+        completed = {
+            "transaction_id": receipt.transaction_id,
+            "request_id": sale.call_id,
+            "agent_id": sale.agent_id,
+            "capability": sale.capability,
+            "action": sale.action,
+            "method": receipt.method,
+            "amount_usdc": usd(receipt.amount),
+            "balance_after": usd(balance),
+        }
+        self._outbox.publish(sale.agent_id, INVOCATION_COMPLETED, completed, at)
+        if balance < LOW_BALANCE <= balance + receipt.amount:
+            low = {"agent_id": sale.agent_id, "balance_usdc": usd(balance), "threshold_usdc": usd(LOW_BALANCE)}
+            self._outbox.publish(sale.agent_id, WALLET_LOW_BALANCE, low, at)
 
     def calls_by_capability(self) -> dict[str, int]:
         """How often each capability was sold."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from jecp_mcp import jsontext
@@ -31,7 +32,12 @@ Parts = Mapping[str, Any]
 
 def encode(parts: Parts) -> bytes:
     """Write an envelope."""
-    return b"{" + b",".join(jsontext.dumps(key) + b":" + _text(value) for key, value in parts.items()) + b"}"
+    return b"{" + b",".join(_key(key) + _text(value) for key, value in parts.items()) + b"}"
+
+
+@lru_cache(maxsize=256)
+def _key(name: str) -> bytes:
+    return jsontext.dumps(name) + b":"
 
 
 def _text(value: Any) -> bytes:
@@ -142,10 +148,10 @@ def sunset_headers(listing: Listing, dialect: Dialect, at: int) -> dict[str, str
     """What a capability in its last 30 days says in the headers (JECP 01-protocol §4.6)."""
     if listing.sunset_at is None or at < listing.sunset_at - SUNSET_NOTICE_MS:
         return {}
-    headers = {"deprecation": "true", "sunset": http_date(listing.sunset_at)}
+    links = ['<https://jecp.dev/errors/capability_deprecated>; rel="deprecation"']
     if listing.successor:
-        headers["link"] = f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"'
-    return headers
+        links.append(f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"')
+    return {"deprecation": "true", "sunset": http_date(listing.sunset_at), "link": ", ".join(links)}
 
 
 def sunset_refusal(listing: Listing, dialect: Dialect, at: int) -> Refused:

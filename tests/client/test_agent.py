@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import os
 import re
@@ -31,14 +32,20 @@ from jecp_mcp import (
     JecpError,
     JecpStream,
     Retry,
+    UrlBlockedError,
+    WebhookVerificationError,
+    verify_webhook,
 )
 from jecp_mcp.client.errors import error_of
+from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.stream import Delta
+from jecp_mcp.wire.jecp.webhooks import sign
 from tests.acceptance.roads import SandboxHub, sandbox
+from tests.contract.sandbox.receiver import receiver
 from tests.faults.rails.raw_hub import fails, raw_hub, says
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +56,8 @@ STREAMED = ("lectern/concordance", "keyword-in-context", {"text": "the mill and 
 
 @pytest.fixture(scope="module", params=["reference", pytest.param("spec", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxHub]:
-    with sandbox(tmp_path_factory.mktemp("hub") / "hub.sqlite", "--dialect", request.param) as hub:
+    file = tmp_path_factory.mktemp("hub") / "hub.sqlite"
+    with sandbox(file, "--loopback", "--dialect", request.param) as hub:
         yield hub
 
 
@@ -225,6 +233,68 @@ async def test_an_account_is_made_filled_refunded_and_its_key_replaced(place: Sa
             await stranger.refunds()
 
 
+async def test_an_endpoint_is_told_of_events_until_it_is_unsubscribed(hub: JecpClient) -> None:
+    with receiver() as endpoint:
+        made = await hub.subscriptions.create(f"{endpoint.url}/hook", ["invocation.completed"])
+        assert made.hmac_secret is not None
+        assert made.hmac_secret not in repr(made)
+        assert made.hmac_secret not in repr(made.raw)
+        bought = await hub.invoke(*COUNT, budget="0.01")
+        tested = await hub.subscriptions.test(made.subscription_id)
+        arrived = [await anyio.to_thread.run_sync(endpoint.next) for _ in range(2)]
+    events = [verify_webhook(one.body, one.headers, made.hmac_secret) for one in arrived]
+    assert [event.type for event in events] == ["invocation.completed", "test.synthetic"]
+    assert events[0].data["transaction_id"] == bought.billing.reference
+    assert events[1].id == tested
+    changed = await hub.subscriptions.update(made.subscription_id, status="paused")
+    [listed] = await hub.subscriptions.list()
+    assert (listed.status, listed.events, listed.hmac_secret) == ("paused", ("invocation.completed",), None)
+    assert changed.subscription_id == listed.subscription_id
+    await hub.subscriptions.delete(made.subscription_id)
+    assert await hub.subscriptions.list() == ()
+    with pytest.raises(JecpError, match="NOT_FOUND"):
+        await hub.subscriptions.test(made.subscription_id)
+    with pytest.raises(UrlBlockedError):
+        await hub.subscriptions.create("https://10.0.0.1/hook")
+
+
+SECRET = base64.b64encode(b"a secret of thirty-two bytes ...").decode()
+EVENT = b'{"id":"evt_1","type":"test.synthetic","created_at":"2026-11-27T00:00:00Z","data":{"amount":0.1}}'
+
+
+def signed(body: bytes = EVENT, at: int | None = None, secret: str = SECRET) -> dict[str, str]:
+    timestamp = int(SystemClock().now() / 1000) if at is None else at
+    return {"x-jecp-webhook-signature": sign(secret, timestamp, body), "X-JECP-Webhook-Timestamp": str(timestamp)}
+
+
+def test_only_what_the_hub_signed_of_late_is_a_webhook() -> None:
+    event = verify_webhook(EVENT, signed(), SECRET)
+    assert (event.id, event.type, event.data) == ("evt_1", "test.synthetic", {"amount": Decimal("0.1")})
+    two = signed()
+    two["x-jecp-webhook-signature"] = f"v1=AAAA, {two['x-jecp-webhook-signature']}"
+    assert verify_webhook(EVENT, two, SECRET).id == "evt_1"
+    now = int(SystemClock().now() / 1000)
+    other = base64.b64encode(b"another").decode()
+    for body, headers, secret, reason in (
+        (EVENT + b" ", signed(), SECRET, "not that of this body"),
+        (EVENT, signed(secret=other), SECRET, "not that of this body"),
+        (EVENT, signed() | {"x-jecp-webhook-signature": "v1=ü"}, SECRET, "not that of this body"),
+        (EVENT, signed() | {"X-JECP-Webhook-Timestamp": str(now - 1)}, SECRET, "not that of this body"),
+        (EVENT, signed(at=now - 400), SECRET, "more than 300 s"),
+        (EVENT, signed(at=now + 400), SECRET, "more than 300 s"),
+        (EVENT, signed() | {"X-JECP-Webhook-Timestamp": "1e9"}, SECRET, "no number of seconds"),
+        (EVENT, {}, SECRET, "no X-JECP-Webhook-Signature"),
+        (EVENT, {"X-JECP-Webhook-Signature": "v1=AAAA"}, SECRET, "no X-JECP-Webhook-Timestamp"),
+        (EVENT, signed(), "no base64!", "no base64"),
+        (b"{}", signed(b"{}"), SECRET, "no id, type or created_at"),
+        (b"[]", signed(b"[]"), SECRET, "not a JSON object"),
+        (b"{", signed(b"{"), SECRET, "JSON"),
+    ):
+        with pytest.raises(WebhookVerificationError, match=reason) as refused:
+            verify_webhook(body, headers, secret)
+        assert secret not in str(refused.value)
+
+
 async def test_what_is_away_or_no_hub_is_said_and_nothing_is_charged(agent: SandboxHub) -> None:
     async with JecpClient(agent.agent_id, agent.api_key, base_url="http://127.0.0.1:9") as hub:
         for request in (hub.invoke(*COUNT), hub.refunds(), hub.catalog.offers(), hub.guide()):
@@ -278,7 +348,8 @@ def test_the_package_exports_what_its_stub_says_and_imports_it_late() -> None:
     named = {line.rpartition(" ")[2] for line in stub.splitlines() if " as " in line}
     assert named == set(jecp_mcp.__all__)
     for name in jecp_mcp.__all__:
-        assert inspect.isclass(getattr(jecp_mcp, name))
+        exported = getattr(jecp_mcp, name)
+        assert inspect.isclass(exported) or inspect.isfunction(exported)
     assert set(jecp_mcp.__all__) <= set(dir(jecp_mcp))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = jecp_mcp.Nothing  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ answer does not bring the key into results, the ledger or the model's view.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -25,6 +25,13 @@ from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
+from jecp_mcp.wire.jecp.subscriptions import (
+    Subscription,
+    parse_subscription,
+    parse_subscriptions,
+    parse_test,
+    subscription_body,
+)
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +242,7 @@ class HubClient:
             PayeeError: the Hub refused, could not be reached, or there are no credentials.
         """
         identity = self._required()
-        answer = await self._ask("GET", f"{self.guide.paths['refunds']}/{quote(refund_id, safe='')}", None, identity)
+        answer = await self._ask("GET", f"{self.guide.paths['refunds']}/{_quoted(refund_id)}", None, identity)
         return self._read(account.parse_refund, answer, identity)
 
     async def refunds(self) -> tuple[account.Refund, ...]:
@@ -247,6 +254,56 @@ class HubClient:
         identity = self._required()
         answer = await self._ask("GET", self.guide.paths["refunds"], None, identity)
         return self._read(account.parse_refunds, answer, identity)
+
+    async def subscribe(self, endpoint_url: str, events: Sequence[str]) -> Subscription:
+        """Have an endpoint told of events; none named means all.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        body = subscription_body(endpoint_url, events)
+        return await self._subscription("POST", "", body, parse_subscription)
+
+    async def subscriptions(self) -> tuple[Subscription, ...]:
+        """What is told to whom.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        return await self._subscription("GET", "", None, parse_subscriptions)
+
+    async def change_subscription(
+        self, subscription_id: str, endpoint_url: str | None, events: Sequence[str] | None, status: str | None
+    ) -> Subscription:
+        """Change what is given of a subscription.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        body = subscription_body(endpoint_url, events, status)
+        return await self._subscription("PATCH", f"/{_quoted(subscription_id)}", body, parse_subscription)
+
+    async def unsubscribe(self, subscription_id: str) -> Subscription:
+        """End a subscription.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        path = f"/{_quoted(subscription_id)}"
+        return await self._subscription("DELETE", path, None, parse_subscription)
+
+    async def test_subscription(self, subscription_id: str) -> str:
+        """Have a synthetic event sent; gives its id.
+
+        Raises:
+            PayeeError: the Hub refused, could not be reached, or there are no credentials.
+        """
+        return await self._subscription("POST", f"/{_quoted(subscription_id)}/test", None, parse_test)
+
+    async def _subscription(self, method: str, below: str, body: bytes | None, parse: Parse[T]) -> T:
+        identity = self._required()
+        answer = await self._ask(method, self.guide.paths["subscriptions"] + below, body, identity)
+        return self._read(parse, answer, identity)
 
     def _required(self) -> Credentials:
         identity = self.identity()
@@ -285,6 +342,10 @@ class HubClient:
         if isinstance(parsed, Refusal):
             raise HubRefused(parsed)
         return parsed
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def _no_answer(why: str) -> PayeeError:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp import jsontext
+from jecp_mcp.clock import Clock
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.sandbox.call_checks import AcceptedCall
-from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.pricing import Tariff
 from jecp_mcp.sandbox.providers.accounts import Provider, Providers
@@ -40,15 +40,10 @@ _MOST_WORDS: Final = 300
 
 
 class Forwarder:
-    """Calls of providers' endpoints. Nothing is opened before the first."""
+    """Calls of providers' endpoints, through a gate that its owner opens and closes."""
 
-    def __init__(self, providers: Providers, config: SandboxConfig) -> None:
-        self._providers, self._clock, self._loopback = providers, config.clock, config.loopback
-        self._gate = HttpGate(config.clock, loopback=config.loopback)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._gate.__aexit__()
+    def __init__(self, providers: Providers, gate: HttpGate, clock: Clock, *, loopback: bool) -> None:
+        self._providers, self._gate, self._clock, self._loopback = providers, gate, clock, loopback
 
     async def is_healthy(self, endpoint: str) -> bool:
         """Whether ``POST <endpoint>/health`` answers 200 within ten seconds (JECP 04-manifest §6.1)."""

@@ -120,7 +120,7 @@ def parse_rotation(
     Raises:
         WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = _object(body, status, headers, now, mask, ("agent", "data"))
+    data = read_object(body, status, headers, now, mask, ("agent", "data"))
     if isinstance(data, Refusal):
         return data
     api_key = data.get("api_key")
@@ -141,7 +141,7 @@ def parse_registration(
     Raises:
         WireError: it is neither an agent nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = _object(body, status, headers, now, mask, ("agent", "data"))
+    data = read_object(body, status, headers, now, mask, ("agent", "data"))
     if isinstance(data, Refusal):
         return data
     agent_id, api_key = data.get("agent_id"), data.get("api_key")
@@ -172,7 +172,7 @@ def parse_topup(
     Raises:
         WireError: it is neither a checkout page nor a JECP error.
     """
-    data = _object(body, status, headers, now, mask, ("session", "data"))
+    data = read_object(body, status, headers, now, mask, ("session", "data"))
     if isinstance(data, Refusal):
         return data
     for key in ("url", "checkout_url", "topup_url"):
@@ -195,7 +195,7 @@ def parse_refund(
     Raises:
         WireError: it is neither a refund nor a JECP error.
     """
-    data = _object(body, status, headers, now, mask, ("refund", "data"))
+    data = read_object(body, status, headers, now, mask, ("refund", "data"))
     return data if isinstance(data, Refusal) else _refund(data)
 
 
@@ -211,7 +211,7 @@ def parse_refunds(
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(body, status, headers, now, mask, ())
+    data = read_object(body, status, headers, now, mask, ())
     if isinstance(data, Refusal):
         return data
     listed = data.get("refunds")
@@ -249,7 +249,7 @@ def _refund(data: JSONObject) -> Refund:
     )
 
 
-def _object(
+def read_object(
     body: bytes,
     status: int,
     headers: Mapping[str, str],

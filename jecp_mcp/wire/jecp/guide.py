@@ -28,6 +28,7 @@ DEFAULT_PATHS: Mapping[str, str] = {
     "register": "/api/agents/register",
     "topup": "/api/agents/topup",
     "rotate_key": "/v1/agents/me/rotate-key",
+    "subscriptions": "/v1/subscriptions",
 }
 """Where the reference Hub keeps things."""
 

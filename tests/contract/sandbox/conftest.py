@@ -189,7 +189,11 @@ def served(request: pytest.FixtureRequest) -> Iterator[Buyer]:
     """A Hub and its default agent."""
     clock = TurnableClock()
     config = SandboxConfig(
-        dialect=request.param, clock=clock, opening_balance=MicroUSDC(500_000), rate_limits_rpm=PROTOCOL_LIMITS
+        dialect=request.param,
+        clock=clock,
+        opening_balance=MicroUSDC(500_000),
+        rate_limits_rpm=PROTOCOL_LIMITS,
+        loopback=True,
     )
     with running(config) as ready, controlled(ready) as http:
         buyer = Buyer(request.param, http, ready["agent_id"], ready["api_key"], clock)

@@ -59,7 +59,8 @@ def test_a_code_comes_with_what_the_test_gives_it(buyer: Buyer) -> None:
     answer = buyer.buy()
     body = error(answer, "RATE_LIMITED", 503)
     assert answer.headers["retry-after"] == "7"
-    assert body["error"]["details"] == {"tier": "bronze", "retry_after_seconds": 7}
+    page = "https://jecp.dev/errors/rate_limited"
+    assert body["error"]["details"] == {"tier": "bronze", "retry_after_seconds": 7, "documentation_url": page}
     assert (body["error"]["message"], body["next_action"]) == ("come back later", {"type": "meditate"})
 
 

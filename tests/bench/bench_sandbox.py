@@ -1,0 +1,172 @@
+"""How many calls a second the sandbox Hub sells, and how long one takes while its catalog is read by many.
+
+    python -m tests.bench.bench_sandbox [--seconds 10] [--callers 32] [--readers 64]
+
+The Hub is a process of its own with a file; the callers are another one, over kept connections. Every call is checked
+for its charge, and the books are summed in the end. A disk that takes long to make sure of what was written makes the
+figure smaller: it is measured beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+WANTED_PER_SECOND = 800
+PRICE_MICRO = 500
+
+
+class Agent(NamedTuple):
+    """Who buys, and where."""
+
+    host: str
+    port: int
+    headers: str
+
+
+class Connection:
+    """One kept connection, on which one request after the other is written by hand: the client costs as little as may be."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: Agent) -> None:
+        self._reader, self._writer, self._agent = reader, writer, agent
+
+    @classmethod
+    async def open(cls, agent: Agent) -> Connection:
+        return cls(*await asyncio.open_connection(agent.host, agent.port, limit=2**24), agent)
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._agent.host}:{self._agent.port}\r\n{self._agent.headers}"
+        self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        answer = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        return int(answer[9:12]), await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def buy(connection: Connection, until: float, took: list[float]) -> None:
+    while (began := time.perf_counter()) < until:
+        call = {"jecp": "1.0", "id": uuid.uuid4().hex, "capability": "text-stats", "action": "count"}
+        status, body = await connection.ask(
+            "POST", "/v1/jecp", json.dumps({**call, "input": {"text": "one two"}}).encode()
+        )
+        took.append(time.perf_counter() - began)
+        if status != 200 or b"transaction_id" not in body:
+            raise SystemExit(f"a call failed: {status} {body[:300]!r}")
+
+
+async def read(connection: Connection, until: float, count: list[int]) -> None:
+    while time.perf_counter() < until:
+        status, _ = await connection.ask("GET", "/v1/capabilities")
+        if status != 200:
+            raise SystemExit(f"the catalog was refused: {status}")
+        count[0] += 1
+
+
+async def load(agent: Agent, seconds: float, callers: int, readers: int) -> tuple[list[float], int]:
+    """How long each call took, and how often the catalog was read."""
+    connections = [await Connection.open(agent) for _ in range(callers + readers)]
+    until, took, count = time.perf_counter() + seconds, [], [0]
+    buying = [buy(one, until, took) for one in connections[:callers]]
+    await asyncio.gather(*buying, *(read(one, until, count) for one in connections[callers:]))
+    for one in connections:
+        one.close()
+    return took, count[0]
+
+
+def sync_seconds(folder: Path) -> float:
+    """How long the disk takes to make sure of a small write: the median of fifty."""
+    took = []
+    with (folder / "sync").open("wb") as file:
+        for _ in range(50):
+            file.write(b"x" * 4096)
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def p99(took: list[float]) -> float:
+    return statistics.quantiles(took, n=100)[98] * 1000
+
+
+async def ask(agent: Agent, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    connection = await Connection.open(agent)
+    status, answer = await connection.ask(method, path, b"" if body is None else json.dumps(body).encode())
+    connection.close()
+    assert status == 200, answer
+    return dict(json.loads(answer))
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process has computed, in all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(line: dict[str, Any], process: int, arguments: argparse.Namespace) -> bool:
+    place = urlsplit(line["hub"])
+    keys = {"X-Agent-ID": line["agent_id"], "X-API-Key": line["api_key"], "X-Sandbox-Key": line["control_key"]}
+    headers = "".join(f"{name}: {value}\r\n" for name, value in (keys | {"Content-Type": "application/json"}).items())
+    agent = Agent(str(place.hostname), int(place.port or 0), headers)
+    await ask(agent, "POST", "/sandbox/wallet", {"balance_usdc": "1000000", "rate_limit_rpm": 1_000_000_000})
+    before = await ask(agent, "GET", "/sandbox/books")
+    await load(agent, 1, arguments.callers, 0)
+    computed = cpu_seconds(process)
+    quiet, _ = await load(agent, arguments.seconds, arguments.callers, 0)
+    computed = cpu_seconds(process) - computed
+    alone, _ = await load(agent, arguments.seconds / 2, 4, 0)
+    beside, reads = await load(agent, arguments.seconds / 2, 4, arguments.readers)
+    books = await ask(agent, "GET", "/sandbox/books")
+    sold = len(books["transactions"]) - len(before["transactions"])
+    balanced = books["credited_micro"] - books["charged_micro"] == books["balance_micro"] and all(
+        row["provider_share_micro"] + row["hub_fee_micro"] + row["payment_fee_micro"]
+        == row["amount_micro"]
+        == PRICE_MICRO
+        for row in books["transactions"]
+    )
+    rate = len(quiet) / arguments.seconds
+    print(f"{rate:8.0f} calls a second, {arguments.callers} at once; wanted {WANTED_PER_SECOND}")
+    print(
+        f"{computed / len(quiet) * 1000:8.2f} ms of the Hub's CPU a call, so at most {len(quiet) / computed:.0f} on one core"
+    )
+    print(f"{statistics.median(quiet) * 1000:8.1f} ms a call in the median, {p99(quiet):.1f} ms at the 99th percentile")
+    print(f"{p99(alone):8.1f} ms at the 99th percentile with 4 callers alone")
+    print(f"{p99(beside):8.1f} ms beside {arguments.readers} readers of the catalog ({reads} reads)")
+    print(f"{sold:8d} calls sold in all, books {'balanced' if balanced else 'NOT BALANCED'}")
+    return balanced and rate >= WANTED_PER_SECOND
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--callers", type=int, default=32)
+    parser.add_argument("--readers", type=int, default=64)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{sync_seconds(Path(folder)) * 1000:8.2f} ms to sync a small write")
+        command = [sys.executable, "-m", "jecp_mcp", "sandbox", "--port", "0", "--data", f"{folder}/hub.sqlite"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hub:
+            assert hub.stdout is not None
+            try:
+                good = asyncio.run(measure(json.loads(hub.stdout.readline()), hub.pid, arguments))
+            finally:
+                hub.terminate()
+    raise SystemExit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
