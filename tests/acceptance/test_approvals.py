@@ -244,6 +244,7 @@ def test_a_person_who_buys_at_a_terminal_is_shown_the_arguments(selling: Sandbox
     assert (seen.count("jecp-mcp:"), seen.count("WARNING")) == (1, 0), seen
 
 
+@pytest.mark.slow
 async def test_what_no_terminal_can_show_is_not_asked_for(selling: SandboxHub, tmp_path: Path) -> None:
     async with asking(selling, tmp_path, "2026") as host:
         host.answers(always(YES))

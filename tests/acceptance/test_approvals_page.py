@@ -343,6 +343,7 @@ async def test_a_host_on_stdio_is_sent_to_no_page(hub: SandboxHub, tmp_path: Pat
     assert "url" not in step["hint"]
 
 
+@pytest.mark.slow
 async def test_whoever_gives_wrong_pins_cannot_keep_the_operator_out(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as agent, Browser(server) as person:
         letters = server.pin.replace("-", "")
@@ -446,6 +447,7 @@ async def test_what_cannot_be_read_cannot_be_approved(hub: SandboxHub, tmp_path:
     assert paid(hub) == 0
 
 
+@pytest.mark.slow
 async def test_what_strangers_wrote_is_only_text(hub: SandboxHub, tmp_path: Path) -> None:
     script = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
     with served(hub, tmp_path) as server, Browser(server) as person:

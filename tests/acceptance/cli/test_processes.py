@@ -104,7 +104,7 @@ def account(hub: SandboxHub) -> dict[str, str]:
     return {"JECP_BASE_URL": hub.url, "JECP_AGENT_ID": hub.agent_id, "JECP_API_KEY": hub.api_key}
 
 
-DAILY = {("stdio", signal.SIGINT), ("http", signal.SIGTERM)}
+DAILY = ("http", signal.SIGTERM)
 
 
 def test_serve_ends_cleanly_at_the_end_of_its_input(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_serve_ends_cleanly_at_the_end_of_its_input(tmp_path: Path) -> None:
             transport,
             number,
             id=f"{transport}-{number.name}",
-            marks=() if (transport, number) in DAILY else pytest.mark.slow,
+            marks=() if (transport, number) == DAILY else pytest.mark.slow,
         )
         for transport in ("stdio", "http", "sse")
         for number in (signal.SIGINT, signal.SIGTERM)
@@ -151,7 +151,8 @@ def test_serve_ends_cleanly_when_told(tmp_path: Path, transport: str, number: si
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", *(pytest.param(how, marks=pytest.mark.slow) for how in ("SIGINT", "EOF"))])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "EOF"])
+@pytest.mark.slow
 def test_serve_ends_though_its_host_has_stopped_reading(tmp_path: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "jecp_mcp", "serve", "--hub", NOWHERE],

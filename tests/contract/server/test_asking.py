@@ -261,7 +261,8 @@ async def test_a_host_that_cannot_ask_gets_no_approval(transport: str, era: str)
     assert (link["decision"], link["url"]) == ("unable", "https://checkout.stripe.com/c/pay/cs_1")
 
 
-@pytest.mark.parametrize("transport", [pytest.param("stdio", marks=pytest.mark.slow), "http"])
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+@pytest.mark.slow
 async def test_a_person_who_does_not_answer_in_time_has_not_approved(transport: str) -> None:
     late = anyio.Event()
 
@@ -310,6 +311,7 @@ async def test_an_answer_serves_once(modern: Host) -> None:
     assert await modern.bought() == before + 1
 
 
+@pytest.mark.slow
 async def test_an_answer_that_comes_too_late_is_none() -> None:
     async with host("stdio", MODERN, good_for=0.2) as at:
         key, state = await question(at)
@@ -395,10 +397,8 @@ def decision(message: dict[str, Any]) -> str:
     return str(message["result"]["structuredContent"]["replies"][0]["decision"])
 
 
-@pytest.mark.parametrize(
-    ("elicitation", "form", "url"),
-    [pytest.param({}, True, False, marks=pytest.mark.slow), ({"url": {}}, False, True)],
-)
+@pytest.mark.parametrize(("elicitation", "form", "url"), [({}, True, False), ({"url": {}}, False, True)])
+@pytest.mark.slow
 def test_only_the_modes_a_host_declares_are_used(elicitation: dict[str, Any], form: bool, url: bool) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", SERVER, "stdio", "45", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

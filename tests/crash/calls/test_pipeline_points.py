@@ -171,7 +171,8 @@ async def count(place: Market, deed: str) -> int:
     return place.points[deed]
 
 
-@pytest.mark.parametrize("deed", ["pay", pytest.param("recover", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("deed", ["pay", "recover"])
+@pytest.mark.slow
 async def test_whatever_a_killed_process_left_ends_as_the_hubs_books_say(place: Market, deed: str) -> None:
     for last in spread(await count(place, deed), 7):
         await place.life(deed, last)
