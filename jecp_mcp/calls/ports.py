@@ -155,7 +155,8 @@ class Caller:
         client: what the host calls itself; ``""`` where it does not say.
         patience: how long the caller waits for an answer, in seconds. A call that takes longer goes on, and is
             answered by its id.
-        holds_list: whether it has this server's list of tools before it, so that what stands there is not repeated.
+        holds_list: whether it is a host with this server's list of tools before it, so that what stands there, or goes
+            without saying, is not told.
     """
 
     principal: Principal

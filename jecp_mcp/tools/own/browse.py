@@ -145,6 +145,7 @@ def description(
     *,
     allowed: Mapping[str, Any],
     most: MicroUSDC,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """One action as ``jecp_describe`` shows it.
 
@@ -154,6 +155,7 @@ def description(
         left: what of its schema cannot be checked, beyond what its card says.
         allowed: whether it could be bought now, as `Wallet.allowance` says it.
         most: what would be held for a call, micro-USDC.
+        brief: whether a model reads it, and not a program or a person: without what goes without saying.
     """
     action = on_shelf.action
     words = provider_words(action, _DESCRIPTION)
@@ -173,17 +175,18 @@ def description(
         made["side_effects"] = effects[:_MAX_EFFECTS]
     if returns := return_words(action):
         made["returns"] = returns
-    made["input_schema"] = jsontext.plain(concise(on_shelf.card.input_schema))
+    schema = on_shelf.card.input_schema
+    made["input_schema"] = jsontext.plain(concise(schema) if brief else schema)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
         made["checked_by_hub_only"] = left[:MOST_LEFT] + (
             [f"{len(left) - MOST_LEFT} more"] if len(left) > MOST_LEFT else []
         )
     # What cannot be bought needs none, nor do plain arguments whose descriptions say what they are.
-    denied = DENIED_BY_POLICY in allowed.get("blocked_by", ())
-    examples = [] if denied or _is_plain(action.input_schema) else _examples(action)
+    needless = brief and (DENIED_BY_POLICY in allowed.get("blocked_by", ()) or _is_plain(action.input_schema))
+    examples = [] if needless else _examples(action)
     if examples:
-        made["examples"] = examples
+        made["examples"] = list(map(_with_short_texts, examples)) if brief else examples
     return made
 
 
@@ -278,7 +281,7 @@ def _examples(action: Offer) -> list[Any]:
         try:
             text = jsontext.dumps(example)
             if len(text) <= _EXAMPLE_LENGTH and find_injection(text.decode()) is None:
-                shown.append(_with_short_texts(Values().read_suggestion(example)))
+                shown.append(Values().read_suggestion(example))
         except (WireError, Unreadable, TooMany):
             continue
         if len(shown) >= _EXAMPLES:

@@ -166,7 +166,9 @@ class OwnTools:
         action, wallet = on_shelf.action, self._deps.wallet
         allowed = await wallet.allowance(action, on_shelf.name, caller.principal)
         most = wallet.most(action, on_shelf.name)
-        made = browse.description(on_shelf, self._deps.registry, left, allowed=allowed, most=most)
+        made = browse.description(
+            on_shelf, self._deps.registry, left, allowed=allowed, most=most, brief=caller.holds_list
+        )
         self._mark([made], caller)
         away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:

@@ -71,6 +71,25 @@ async def test_what_stands_in_the_list_is_not_told_again(tmp_path: Path, mode: A
     assert all("summary" in one for one in whole["results"]), "a program has no list before it"
 
 
+async def test_a_model_is_described_an_action_without_what_goes_without_saying(tmp_path: Path) -> None:
+    said = {"type": "string", "minLength": 1, "description": "The text."}
+    plain = replace(OWN, input_schema={"type": "object", "properties": {"of": said}, "additionalProperties": False})
+    nested = replace(plain, action="sort", input_schema={"type": "object", "properties": {"of": {"type": "array"}}})
+    async with opened(tmp_path, goods=(plain, nested)) as shop:
+        brief, more = [
+            told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, replace(ME, holds_list=True)))
+            for tool in ("stats_count", "stats_sort")
+        ]
+        whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
+        wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
+        other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
+    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text."}}}
+    assert brief["input_schema"] == short
+    assert whole["input_schema"] == plain.input_schema
+    assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
+    assert [one["error"]["code"] for one in (wrong, other)] == ["INVALID_ARGUMENTS"] * 2, "it is checked all the same"
+
+
 async def test_a_tier_that_nobody_knows_to_be_missing_is_said_to_be_unknown(tmp_path: Path) -> None:
     async with opened(tmp_path, goods=GOODS) as shop:
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_rank"}, ME))

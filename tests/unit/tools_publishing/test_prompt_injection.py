@@ -119,7 +119,8 @@ def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     registry.publish(catalog(action(examples=({"input": {"image": block}},))))
     found = registry.resolve(registry.cards[0].name)
     assert found is not None
-    assert description(found, registry, allowed={}, most=ZERO)["examples"] == [{"input": {"image": begins}}]
+    assert description(found, registry, allowed={}, most=ZERO)["examples"] == [{"input": {"image": block}}]
+    assert description(found, registry, allowed={}, most=ZERO, brief=True)["examples"] == [{"input": {"image": begins}}]
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS)
