@@ -155,6 +155,8 @@ class Caller:
         client: what the host calls itself; ``""`` where it does not say.
         patience: how long the caller waits for an answer, in seconds. A call that takes longer goes on, and is
             answered by its id.
+        holds_list: whether it is a host with this server's list of tools before it, so that what stands there, or goes
+            without saying, is not told.
     """
 
     principal: Principal
@@ -164,6 +166,7 @@ class Caller:
     host: str = "open"
     client: str = ""
     patience: float = math.inf
+    holds_list: bool = False
 
     @property
     def can_ask(self) -> bool:

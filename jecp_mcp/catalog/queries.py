@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from jecp_mcp.catalog.postings import Postings
@@ -37,12 +37,14 @@ class Request(NamedTuple):
     Attributes:
         asked: its words that something in the index answers.
         wrong: the terms of what turns things the wrong way round.
+        targets: the terms of what things are to be turned into; none where the query asks for nothing of the kind.
         unanswered: how much its other words say, each from 0 to 1, added up; names decide what is done to whom, and
             not what is done.
     """
 
     asked: list[Asked]
     wrong: set[str]
+    targets: frozenset[str]
     unanswered: float
 
 
@@ -78,7 +80,8 @@ class Reader:
         wrong = {">".join(reversed(way.split(">"))) for way in ways} - ways.keys()
         named = names(query)
         unanswered = sum(said[term] * much for term, much in lacking.items() if term not in named)
-        return Request([*asked, Asked(known, 1.0)] if known else asked, wrong, unanswered)
+        targets = frozenset(chain.from_iterable(answers.get(target, ()) for _, target in directed(query)))
+        return Request([*asked, Asked(known, 1.0)] if known else asked, wrong, targets, unanswered)
 
     def read_name(self, name: str) -> list[Asked]:
         """The parts of a name as they are written, or nearly so."""

@@ -52,14 +52,18 @@ _NEARLY: Final = 0.8
 _CANDIDATES: Final = 60
 _POOL: Final = 200
 _WRONG_WAY: Final = 0.5
-"""What is left of an action that turns B into A where A into B is asked for."""
+"""What is left of an action that turns B into A, or A into C, where A into B is asked for."""
 _SURELY: Final = 0.4
 """How like a query what an action is about is, where that alone would do; what is best is taken for no less."""
 _ALSO_LIKE: Final = 0.6
 """How like a query, as a share of the likest, is an action that has none of its words."""
+_AT_LEAST: Final = 0.75
+"""How like it is at least, as a share of what would do alone."""
 _UNKNOWN_PRICE: Final = -1
-_WEAK: Final = 0.2
+_WEAK: Final = 0.3
 """The share of the best score below which a match is a misfit."""
+_WEAK_OF_BOTH: Final = 0.45
+"""The same share of the best by words and meaning together, of which most misfits have half of one."""
 _ENOUGH: Final = 0.45
 """The share of a query from which on it is taken to be understood."""
 _CLOSE: Final = 0.15
@@ -123,6 +127,8 @@ class Index:
         self._diversity = Diversity()
         self._tags: list[tuple[str, ...]] = []
         self._ending = bytearray()
+        self._targets: list[frozenset[str]] = []
+        """What each action turns things into, as terms."""
         builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
         tagged: dict[tuple[str, ...], tuple[str, ...]] = {}
         shared = Counter(key.rpartition(":")[0] for key in given)
@@ -141,6 +147,7 @@ class Index:
             self._calls.append(action.total_calls or 0)
             self._ending.append(is_ending(action))
             self._tags.append(tagged.setdefault(action.tags, action.tags))
+            self._targets.append(_targets({*fields[0], *fields[1]}))
             self._diversity.add({*fields[0], *fields[1]}, withdrawn=is_withdrawn(action))
         self._postings: Postings = builder.built()
         self._vectors = None if model is None else Vectors(model, about)
@@ -187,6 +194,8 @@ class Index:
             scores = {place: score for place, score in scores.items() if passes(place)}
         for place in {place for way in request.wrong for place, _ in self._postings.of(way)} & scores.keys():
             scores[place] *= _WRONG_WAY
+        for place in self._elsewhere(request.targets, scores):
+            scores[place] *= _WRONG_WAY
         best = max(scores.values(), default=0.0)
         closeness, answered = self._ranking.closeness(best, request.asked, request.unanswered)
         close = weak or answered >= _ENOUGH or closeness >= _CLOSE
@@ -199,6 +208,17 @@ class Index:
         if among.max_price is not None:
             scores = {place: score for place, score in scores.items() if passes(place)}
         return scores
+
+    def _elsewhere(self, targets: frozenset[str], found: Iterable[int]) -> list[int]:
+        """Which of these places lead to something else, where others turn things into what is asked for."""
+        if not targets or not any(map(targets.intersection, map(self._targets.__getitem__, found))):
+            return []
+        naming = {place for term in targets for place, _ in self._postings.of(term)}
+        return [
+            place
+            for place in found
+            if place not in naming or (self._targets[place] and targets.isdisjoint(self._targets[place]))
+        ]
 
     def _passes(self, among: Filter) -> Callable[[int], bool]:
         namespace, asked, most = among.namespace, frozenset(among.tags), among.max_price
@@ -308,9 +328,11 @@ def _blended(scores: Mapping[int, float], likeness: Likeness, passes: Callable[[
     """Places by their words and by what they are about, each measured by the best."""
     near = list(islice(filter(passes, likeness.places()), _POOL))
     likest = likeness.of[near[0]] if near else 0.0
-    near = [place for place in near if likeness.of[place] > likest * _ALSO_LIKE]
     best, most = max(scores.values(), default=1.0), max(likest, _SURELY)
-    return {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / most for place in {*scores, *near}}
+    near = [place for place in near if likeness.of[place] > max(likest * _ALSO_LIKE, _SURELY * _AT_LEAST)]
+    both = {place: scores.get(place, 0.0) / best + max(likeness.of[place], 0.0) / most for place in {*scores, *near}}
+    enough = max(both.values(), default=0.0) * _WEAK_OF_BOTH
+    return {place: score for place, score in both.items() if score >= enough}
 
 
 def _about(action: Offer) -> str:
@@ -340,6 +362,11 @@ def _values(action: Offer) -> list[str]:
     """What comes back, what can be chosen, and what it is given in its examples."""
     examples = [word for one in action.examples[:_EXAMPLES] for word in example_words(one)]
     return [*schema_words(action.output_schema), *enum_words(action.input_schema), *examples]
+
+
+def _targets(terms_of_names: Iterable[str]) -> frozenset[str]:
+    """What is turned into, of the terms that `_terms` made."""
+    return frozenset(target for _, way, target in (term.partition(">") for term in terms_of_names) if way)
 
 
 def _terms(text: str) -> list[str]:

@@ -165,8 +165,7 @@ class DemoScript:
         found = await self._host.ask("jecp_search", {"query": "report", "limit": 20})
         dear = next(hit for hit in found["structuredContent"]["results"] if Decimal(hit["price_usdc"]) > 1)
         before = await self._total_charged()
-        example = await self._example(dear["tool"])
-        error = await self._host.expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": example})
+        error = await self._host.expect_refusal("jecp_call", {"tool": dear["tool"], "arguments": {"csv": CSV}})
         self._log.check(
             error["error"]["code"] == PER_CALL_LIMIT, f"{dear['price_usdc']} USDC is over the limit of a call"
         )
@@ -184,7 +183,7 @@ class DemoScript:
         found = await self._host.follow(error["next_action"])
         tool = _of_hub(found["structuredContent"]["results"])
         self._log.check(bool(tool), f"the search that came with the error finds {tool}")
-        await self._host.buy(tool, await self._example(tool))
+        await self._host.buy(tool, {"text": TEXT})
 
     async def _empty_wallet(self) -> None:
         self._log.step("An empty wallet, topped up by the human")
@@ -270,12 +269,6 @@ class DemoScript:
     async def _find_tool(self, query: str, part: str) -> str:
         found = await self._host.call("jecp_search", {"query": query})
         return next(str(hit["tool"]) for hit in found["structuredContent"]["results"] if part in hit["tool"])
-
-    async def _example(self, tool: str) -> Mapping[str, Any]:
-        described = (await self._host.call("jecp_describe", {"tool": tool}))["structuredContent"]
-        example: Mapping[str, Any] = described["examples"][0]
-        chosen: Mapping[str, Any] = example.get("input", example)
-        return chosen
 
     async def _action_of(self, tool: str) -> str:
         described = (await self._host.call("jecp_describe", {"tool": tool}))["structuredContent"]

@@ -10,6 +10,7 @@ import click
 
 from jecp_mcp.cli.completion import complete_tools
 from jecp_mcp.cli.examples import examples
+from jecp_mcp.cli.offer_words import ending, price_of
 from jecp_mcp.cli.options import as_json, common_options, start_from
 from jecp_mcp.settings.command_lines import CommandLine
 
@@ -39,20 +40,24 @@ def command(tool: str, as_json: bool, **given: Any) -> None:
 def _print(found: Mapping[str, Any], commands: CommandLine) -> None:
     from rich.text import Text
 
+    from jecp_mcp.calls.codes import APPROVAL_REQUIRED
     from jecp_mcp.cli import rich_output
-    from jecp_mcp.cli.offer_words import ending
 
-    limits = Text("yes", rich_output.OK)
-    if found.get("affordable") is False:
-        limits = Text(f"no: {', '.join(found['blocked_by'])} {found.get('limit', '')}".rstrip(), rich_output.FAULT)
-    elif found.get("blocked_by"):
+    limits, blocked = Text("yes", rich_output.OK), found.get("blocked_by", ())
+    if blocked == [APPROVAL_REQUIRED]:
         limits = Text("yes, when a person has approved it", rich_output.WARNING)
+    elif blocked:
+        limits = Text(f"no: {', '.join(blocked)} {found.get('limit', '')}".rstrip(), rich_output.FAULT)
     told: dict[str, Any] = {"tool": found["tool"], "action": found.get("action"), "version": found.get("version")}
-    told |= {"provider": found.get("provider"), "tier": found.get("tier"), "price": found.get("price")}
+    told |= {
+        "provider": found.get("provider") or _provider(found),
+        "tier": found.get("tier"),
+        "price": found.get("price") or _exact(found),
+    }
     told |= {"what it does": found.get("providers_words") or found.get("summary")}
     told |= {"effects": ", ".join(found.get("side_effects", ())), "streams": "yes" if found.get("streaming") else None}
     told |= {"gives back": found.get("returns"), "on its way out": ending(found)}
-    told |= {"within your limits": limits if "affordable" in found else None}
+    told |= {"within your limits": limits if "blocked_by" in found else None}
     told |= {"only the Hub checks": ", ".join(found.get("checked_by_hub_only", ()))}
     told |= {"in hosts": found.get("call_only") and f"bought with jecp_call: {found['call_only']}"}
     rich_output.show(rich_output.Facts(told))
@@ -66,6 +71,16 @@ def _print(found: Mapping[str, Any], commands: CommandLine) -> None:
         given = json.dumps(one.get("input", one) if isinstance(one, dict) else one, ensure_ascii=False)
         if len(given) <= _LONGEST_EXAMPLE:
             rich_output.say(f"\nExample\n  {commands.line('call', found['tool'], given)}")
+
+
+def _provider(found: Mapping[str, Any]) -> str | None:
+    """The provider, whose name begins that of the action where it is not told."""
+    return str(found["action"]).partition("/")[0] if "action" in found else None
+
+
+def _exact(found: Mapping[str, Any]) -> str | None:
+    """The price where there is no more to say of it than an amount; None for what is not bought."""
+    return f"{price_of(found)} USDC" if "price_usdc" in found else None
 
 
 def _arguments(schema: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -62,7 +62,7 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         (
             one["tool"],
             price_of(one),
-            " ".join(filter(None, (one.get("caution"), purpose(one.get("summary", ""), one["title"])))),
+            " ".join(filter(None, (one.get("caution"), purpose(one["summary"], one["tool"])))),
             ending(one) or ", ".join(one.get("blocked_by", ())).replace("_", " ").lower(),
         )
         for one in found["results"]

@@ -66,7 +66,7 @@ def _list(found: Mapping[str, Any]) -> None:
             one["call_id"],
             one["created_at"][:19].replace("T", " "),
             one["tool"],
-            rich_output.state(one["state"]),
+            rich_output.state(one.get("state", "settled")),
             usdc_of(one),
             ", ".join(f"{name}: {text}" for name, text in one.get("asked", {}).items()),
         )
@@ -98,6 +98,6 @@ def _print(one: Mapping[str, Any]) -> None:
 
 def usdc_of(one: Mapping[str, Any]) -> str:
     """What a call cost, in USDC or in words."""
-    if one["charged"] == "no":
+    if one.get("charged") == "no":
         return "free"
-    return one.get("charged_usdc") or ("not known" if one["charged"] == "unknown" else "unreadable")
+    return one.get("charged_usdc") or ("not known" if one.get("charged") == "unknown" else "unreadable")

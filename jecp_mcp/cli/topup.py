@@ -39,7 +39,7 @@ def command(amount: int, as_json: bool, **given: Any) -> None:
     if not as_json:
         note = for_person(made["note"])
         click.echo(f"Open this page and pay there; nothing is charged before that. {note}", err=True)
-        print(made["checkout_url"])
+        print(made["next_action"].get("url", ""))
         if where.sandbox:
             from jecp_mcp.sandbox.open_links import LINK_SECONDS
 

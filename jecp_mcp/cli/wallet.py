@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 import click
@@ -31,6 +31,9 @@ def command(as_json: bool, **given: Any) -> None:
         print(json.dumps(shown, indent=2, ensure_ascii=False))
     else:
         _print(shown, where.commands)
+
+
+_UNTOLD: Final = "what the limits leave, as far as the wallet holds it"
 
 
 async def read(given: Start) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     balance: str | Text = unknown
     if shown["balance_usdc"] is not None:
         balance = f"{shown['balance_usdc']} as of {_instant(shown['balance_at'])}"
-    told: dict[str, Any] = {"balance": balance, "can be spent now": shown["can_spend_now_usdc"] or "no limit"}
+    told: dict[str, Any] = {"balance": balance, "can be spent now": shown["can_spend_now_usdc"] or _UNTOLD}
     free = shown["free_calls_remaining"]
     told |= {"free calls left": unknown if free is None else free, "trust tier": _tier(shown) or unknown}
     told |= {"charged": shown["charged_usdc"], "held": shown["held_usdc"]}

@@ -252,6 +252,7 @@ def reading(
     for names, start, amount in missed:
         if applies(state, names):
             sums[start] += amount
-    ends = [slot_expiry(state.window, start) for start, amount in sums.items() if amount]
-    resets_at = min((UnixMs(end) for end in ends if end is not None), default=None)
-    return MeterReading(meter, MicroUSDC(sum(sums.values())), resets_at)
+    ends = [(slot_expiry(state.window, start), amount) for start, amount in sums.items() if amount]
+    resets_at = min((UnixMs(end) for end, _ in ends if end is not None), default=None)
+    returns = 0 if resets_at is None else sum(amount for end, amount in ends if end == resets_at)
+    return MeterReading(meter, MicroUSDC(sum(sums.values())), resets_at, MicroUSDC(returns))

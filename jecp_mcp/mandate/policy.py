@@ -85,6 +85,11 @@ class Policy:
         """Whether a call that may cost `hold` micro-USDC needs the approval of a person."""
         return self.approve_above is not None and hold > self.approve_above
 
+    def without_approval(self, quote: Quote) -> MicroUSDC | None:
+        """The most, micro-USDC, for which a call needs nobody's approval; None where no lower maximum makes it so."""
+        most = self.approve_above
+        return most if most and not quote.kind.exact and quote.amount <= most else None
+
 
 def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:
     """Why an offer is not bought at any price, or None. Its payee need not be asked then."""

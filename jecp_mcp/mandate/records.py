@@ -257,11 +257,12 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class MeterReading:
-    """How full a cap is. `resets_at` is when the oldest counted amount leaves a rolling window."""
+    """How full a cap is. `resets_at` is when the oldest counted amount leaves a rolling window: `returns`."""
 
     meter: Meter
     used: MicroUSDC
     resets_at: UnixMs | None
+    returns: MicroUSDC = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,16 +54,13 @@ def block(part: Block) -> dict[str, Any]:
         case Embedded():
             return {"type": "resource", "resource": {"uri": part.uri, "mimeType": part.mime_type, "blob": part.data}}
         case Link():
-            link: dict[str, Any] = {
+            return {
                 "type": "resource_link",
                 "uri": part.uri,
                 "name": part.name,
                 "mimeType": part.mime_type,
                 "size": part.size,
             }
-            if part.description:
-                link["description"] = part.description
-            return link
         case _:
             assert_never(part)
 

@@ -235,6 +235,7 @@ class _Handlers:
             host=self.profile(ctx.session).name,
             client=client,
             patience=tasks.PATIENCE if knows_tasks else self._answer_seconds or result_profile(client).answer_seconds,
+            holds_list=True,
         )
         made = await self._dispatcher.call(params.name, params.arguments or {}, caller)
         if knows_tasks and made.goes_on is not None:

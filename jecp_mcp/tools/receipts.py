@@ -40,7 +40,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
         remaining: what the limits leave for further calls like it, where that is known.
     """
     payee, amount = _payee(end), format_usdc(end.amount)
-    known_as = hub_id(end.reference)
+    # Of a fresh purchase the call's id is enough to ask for it; whoever looks back wants it.
+    known_as = hub_id(end.reference) if end.stored or end.excessive or end.estimated else None
     transaction = f" (tx {known_as[:72]})" if known_as is not None else ""
     if end.charge is Charge.UNKNOWN:
         asked = f"What {payee} is owed" if _is_owed(end) else f"Whether {payee} was paid"

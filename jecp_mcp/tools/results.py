@@ -148,7 +148,8 @@ class Results:
         text_is_whole = fits and not structured_is_whole
         receipt, *notices = receipt_line(end, remaining), *(f"Notice: {one}" for one in draft.notices)
         lines = [receipt, *(self._file_line(one) for one in kept), *notices]
-        lines.append(text if text_is_whole or short is whole else jsontext.dumps(short).decode())
+        if not _all_said(output, files):
+            lines.append(text if text_is_whole or short is whole else jsontext.dumps(short).decode())
         return ToolResult(
             blocks=(Text("\n".join(lines)), *draft.blocks),
             structured=None if as_text else head | (whole if structured_is_whole else short),
@@ -262,6 +263,12 @@ def _draft(end: CallEnd, caller: Caller) -> _Draft:
     return _Draft(end.answer, end.call_id, caller.principal, _label(end.offer, end.answer))
 
 
+def _all_said(output: Any, files: Sequence[_TakenOut]) -> bool:
+    """Whether an output is nothing but files that are kept, each of which has a line of its own that says as much."""
+    said = {one.found.field for one in files if one.stored is not None and not one.found.note}
+    return bool(said) and isinstance(output, Mapping) and output.keys() == said
+
+
 def _in_store(files: Iterable[_TakenOut]) -> list[StoredArtifact]:
     return [one.stored for one in files if one.stored is not None]
 
@@ -332,8 +339,7 @@ def _block(found: Artifact, stored: StoredArtifact | None) -> Block:
 
 
 def _link(stored: StoredArtifact) -> Link:
-    how = f"Read this resource, or call {FILE_TOOL}, to have the whole file."
-    return Link(stored.uri, stored.name, stored.mime_type, stored.size, how)
+    return Link(stored.uri, stored.name, stored.mime_type, stored.size)
 
 
 def _label(action: Offer | None, answer: Answer) -> str:

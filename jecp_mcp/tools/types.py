@@ -68,7 +68,6 @@ class Link:
     name: str
     mime_type: str
     size: int
-    description: str | None = None
 
 
 Block = Text | Image | Audio | Embedded | Link

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -31,17 +32,27 @@ from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
+from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600
-_EXAMPLES: Final = 2
+_EXAMPLES: Final = 1
 _EXAMPLE_LENGTH: Final = 1_500
+_EXAMPLE_TEXT: Final = 60
 _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
 _TITLE: Final = 80
+_PLAIN_TYPES: Final = ("string", "number", "integer", "boolean")
+_WORD: Final = re.compile(r"[^\W_]+")
+_SENTENCE: Final = re.compile(r"(?<=[^.\s]{2}[.!?])\s+(?=[^a-z\s])")
+"""Where a sentence ends: behind more than an initial, and before no small letter."""
+_SHORT: Final = 2
+"""A word of so many letters says nothing of what is on sale."""
+_ALL_LISTED: Final = "All of these are in your tool list, with their descriptions and arguments."
+_SOME_LISTED: Final = "Those without a summary are in your tool list, with their descriptions and arguments."
 _NO_MATCH: Final = (
     "No close match. Try other words; if those find none either, tell the user that it is not on sale here."
 )
@@ -61,8 +72,12 @@ async def search(
     offers: AllOffers,
     arguments: Mapping[str, Any],
     principal: Principal,
+    held: Collection[str] = (),
 ) -> dict[str, Any]:
     """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
+
+    Args:
+        held: the tools that stand in the asker's list; what is said of them there is not said again.
 
     Raises:
         ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount; an outage's code when nothing is known because of
@@ -79,15 +94,13 @@ async def search(
     shown = [(action, name) for action, name in names if name is not None]
     entries: list[dict[str, Any]] = []
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
-        made = _entry(action, name, registry)
-        needed = action.input_schema.get("required")
-        if isinstance(needed, list) and needed:
-            made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
-        if not action.price.kind.exact:
-            made["price"] = price_words(action, wallet.most(action, name))
         # What stands in the way comes first, and nothing where nothing does, as mostly: that costs the model no tokens.
-        against: dict[str, Any] = {key: allowed[key] for key in ("blocked_by", "limit", "free_call") if key in allowed}
-        entries.append({"tool": made.pop("tool"), **against, **made})
+        head = {"tool": name, **{key: one for key, one in allowed.items() if one}}
+        asked = bool(arguments.get("query"))
+        if name in held:
+            entries.append(head | _listed_entry(action, registry, why=asked))
+        else:
+            entries.append(head | _found_entry(action, name, registry, wallet.most(action, name), whole=asked))
     entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries, "total": found.total}
@@ -96,6 +109,8 @@ async def search(
         answer |= {"left_off": left_off, "next_offset": offset + len(found.hits)}
     if aside:
         answer["set_aside"] = aside
+    if known := sum(entry["tool"] in held for entry in entries):
+        answer["note"] = _ALL_LISTED if known == len(entries) else _SOME_LISTED
     outages, on_sale = offers.outages, offers.current.actions
     if outages and not on_sale:
         raise nothing_known(outages)
@@ -130,6 +145,7 @@ def description(
     *,
     allowed: Mapping[str, Any],
     most: MicroUSDC,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """One action as ``jecp_describe`` shows it.
 
@@ -139,18 +155,19 @@ def description(
         left: what of its schema cannot be checked, beyond what its card says.
         allowed: whether it could be bought now, as `Wallet.allowance` says it.
         most: what would be held for a call, micro-USDC.
+        brief: whether a model reads it, and not a program or a person: without what goes without saying.
     """
     action = on_shelf.action
-    made = _entry(action, on_shelf.name, registry)
-    made = {"tool": made.pop("tool"), **allowed, **made}
-    made["price"] = price_words(action, most)
+    words = provider_words(action, _DESCRIPTION)
+    made = {"tool": on_shelf.name, **allowed, **_entry(action, on_shelf.name, registry, words)}
+    if not action.price.kind.exact:
+        made["price"] = price_words(action, most)
+    made |= _provider(action, on_shelf.name)
     made["action"] = clean(action.key, 200, one_line=True)
     if action.version:
         made["version"] = clean(action.version, 40, one_line=True)
     if action.streaming:
         made["streaming"] = True
-    words = provider_words(action, _DESCRIPTION)
-    made.pop("summary", None)
     if words:
         made["providers_words"] = words
     effects = [safe_text(key, 40, one_line=True) for key, value in action.side_effects.items() if value is True]
@@ -158,15 +175,18 @@ def description(
         made["side_effects"] = effects[:_MAX_EFFECTS]
     if returns := return_words(action):
         made["returns"] = returns
-    made["input_schema"] = jsontext.plain(on_shelf.card.input_schema)
+    schema = on_shelf.card.input_schema
+    made["input_schema"] = jsontext.plain(concise(schema) if brief else schema)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
         made["checked_by_hub_only"] = left[:MOST_LEFT] + (
             [f"{len(left) - MOST_LEFT} more"] if len(left) > MOST_LEFT else []
         )
-    examples = _examples(action)
+    # What cannot be bought needs none, nor do plain arguments whose descriptions say what they are.
+    needless = brief and (DENIED_BY_POLICY in allowed.get("blocked_by", ()) or _is_plain(action.input_schema))
+    examples = [] if needless else _examples(action)
     if examples:
-        made["examples"] = examples
+        made["examples"] = list(map(_with_short_texts, examples)) if brief else examples
     return made
 
 
@@ -180,14 +200,37 @@ def _set_aside(registry: ToolRegistry, action: Offer) -> dict[str, Any]:
     }
 
 
-def _entry(action: Offer, name: str, registry: ToolRegistry) -> dict[str, Any]:
+def _found_entry(action: Offer, name: str, registry: ToolRegistry, most: MicroUSDC, *, whole: bool) -> dict[str, Any]:
+    """What is told of a match of which nothing stands in the asker's list; `whole` is not only its first sentence."""
+    summary = provider_words(action, _SUMMARY, one_line=True) or title_of(action)
+    if not whole:
+        summary = _SENTENCE.split(summary, maxsplit=1)[0]
+    made = _entry(action, name, registry, summary)
+    made |= _provider(action, name)
+    made["summary"] = summary
+    needed = action.input_schema.get("required")
+    if isinstance(needed, list) and needed:
+        made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
+    if not action.price.kind.exact:
+        made["price"] = price_words(action, most)
+    return made
+
+
+def _listed_entry(action: Offer, registry: ToolRegistry, *, why: bool) -> dict[str, Any]:
+    """What is told of a match that stands in the asker's list; `why` it matches its title says."""
     amount = action.price.amount
-    made: dict[str, Any] = {
-        "tool": name,
-        "title": title_of(action),
-        "price_usdc": None if amount is None else format_usdc(amount),
-        "provider": provider_of(action),
-    }
+    made: dict[str, Any] = {"title": title_of(action)} if why else {}
+    made["price_usdc"] = None if amount is None else format_usdc(amount)
+    if amount is not None and action.price.metered:
+        made["metered"] = True
+    return made | _ending(action, registry)
+
+
+def _entry(action: Offer, name: str, registry: ToolRegistry, words: str) -> dict[str, Any]:
+    """What a match and a description say alike; the title only where it says more than the name and these `words`."""
+    amount, title = action.price.amount, title_of(action)
+    made: dict[str, Any] = {} if _plain_words(title) <= _plain_words(f"{name} {words}") else {"title": title}
+    made["price_usdc"] = None if amount is None else format_usdc(amount)
     if amount is not None and action.price.metered:
         made["metered"] = True
     if action.tier_rank:
@@ -195,10 +238,18 @@ def _entry(action: Offer, name: str, registry: ToolRegistry) -> dict[str, Any]:
     made |= _ending(action, registry)
     if (warning := registry.warning(action)) is not None:
         made["caution"] = warning
-    summary = provider_words(action, _SUMMARY, one_line=True)
-    if summary:
-        made["summary"] = summary
     return made
+
+
+def _provider(action: Offer, name: str) -> dict[str, Any]:
+    """Who sells it, where the tool's name does not say so."""
+    provider = provider_of(action)
+    return {} if name.startswith(f"{provider}_") else {"provider": provider}
+
+
+def _plain_words(text: str) -> frozenset[str]:
+    """The words of a text that say something, in small letters."""
+    return frozenset(word for word in _WORD.findall(text.casefold()) if len(word) > _SHORT)
 
 
 def _ending(action: Offer, registry: ToolRegistry) -> dict[str, Any]:
@@ -210,6 +261,17 @@ def _ending(action: Offer, registry: ToolRegistry) -> dict[str, Any]:
     made["withdrawn_at"] = safe_text(end.sunset_at, _NAME, one_line=True) or "not said"
     named = registry.successor(action) or safe_text(end.successor, _TITLE, one_line=True)
     return made | {"replaced_by": named or "none named"}
+
+
+def _is_plain(schema: Mapping[str, Any]) -> bool:
+    """Whether each argument is a described text, number or choice."""
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not properties:
+        return False
+    return all(
+        isinstance(one, Mapping) and one.get("type") in _PLAIN_TYPES and one.get("description")
+        for one in properties.values()
+    )
 
 
 def _examples(action: Offer) -> list[Any]:
@@ -225,6 +287,18 @@ def _examples(action: Offer) -> list[Any]:
         if len(shown) >= _EXAMPLES:
             break
     return shown
+
+
+def _with_short_texts(value: Any) -> Any:
+    """An example with its long texts cut: how they look is said by how they begin."""
+    match value:
+        case str() if len(value) > _EXAMPLE_TEXT:
+            return f"{value[:_EXAMPLE_TEXT]}…"
+        case Mapping():
+            return {name: _with_short_texts(one) for name, one in value.items()}
+        case list():
+            return list(map(_with_short_texts, value))
+    return value
 
 
 def _amount(text: object) -> MicroUSDC | None:

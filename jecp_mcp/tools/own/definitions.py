@@ -19,6 +19,8 @@ from jecp_mcp.tools.types import ToolCard
 MAX_RESULTS: Final = 20
 DEFAULT_RESULTS: Final = 8
 MAX_OFFSET: Final = 1_000
+DEFAULT_CALLS: Final = 8
+MOST_CALLS: Final = 50
 
 
 def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
@@ -29,18 +31,30 @@ def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
 
 
 _TOOL = {"type": "string", "minLength": 1, "maxLength": 300, "description": "Name from jecp_search."}
+_VERSIONED = {**_TOOL, "description": "Name from jecp_search; name@1.0.0 for that version only."}
 _CALL_ID = {"type": "string", "minLength": 4, "maxLength": 64, "description": "From the call's receipt."}
+_OFFSET = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "description": "From next_offset."}
 _PREPARED_ID = {"type": "string", "minLength": 6, "maxLength": 64, "description": "From what was prepared."}
 _USDC = {"type": "string", "maxLength": 20, "pattern": "^[^$]+$"}
-_LABEL = {"type": "string", "minLength": 1, "maxLength": 64, "description": "One more copy of an identical call."}
+_LABEL = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 64,
+    "description": "Only to buy an identical call once more on purpose: any word that was not used for it.",
+}
 # That it is open keeps clients that close every object, so that a model may name no more than is listed, from this one.
 _ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As its schema says."}
+
+
+def _limit(most: int) -> dict[str, Any]:
+    """How many rows to give."""
+    return {"type": "integer", "minimum": 1, "maximum": most, "description": "How many."}
 
 
 def _purchase(most: str) -> dict[str, Any]:
     """What a call of an action takes; `most` describes the most that it may cost."""
     properties = {
-        "tool": _TOOL,
+        "tool": _VERSIONED,
         "arguments": _ARGUMENTS,
         "max_usdc": {**_USDC, "description": most},
         "label": _LABEL,
@@ -134,8 +148,8 @@ _CARDS: Final = (
                 },
                 "max_price_usdc": {**_USDC, "description": 'Such as "0.05".'},
                 "withdrawn": {"type": "boolean", "description": "Only what is, or will be, sold no more."},
-                "limit": {"type": "integer", "minimum": 1, "maximum": MAX_RESULTS, "description": "How many."},
-                "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "description": "From next_offset."},
+                "limit": _limit(MAX_RESULTS),
+                "offset": _OFFSET,
             }
         ),
         read_only=True,
@@ -149,7 +163,7 @@ _CARDS: Final = (
             "Free. What became of a call, and its result once more; finishes one whose answer was lost, without paying "
             "twice. Without call_id: the latest calls, with a total."
         ),
-        input_schema=_object({"call_id": _CALL_ID}),
+        input_schema=_object({"call_id": _CALL_ID, "limit": _limit(MOST_CALLS), "offset": _OFFSET}),
         idempotent=True,
         output_schema=output_schemas.STATUS,
     ),

@@ -22,6 +22,7 @@ from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
+from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
@@ -31,7 +32,7 @@ from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
-from jecp_mcp.tools.own.definitions import OWN, own_cards
+from jecp_mcp.tools.own.definitions import DEFAULT_CALLS, MOST_CALLS, OWN, own_cards
 from jecp_mcp.tools.own.history import arguments_in_short, latest_calls
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.lookup import Lookup
@@ -60,9 +61,11 @@ _THEN: Final = (
     "changes with the next answer."
 )
 _TOPUP_NOTE: Final = (
-    "This puts money into the wallet and raises no limit: those are the operator's. The link is the payment page's own "
-    "and works once, as a rule for a day; ask for another when it has ended."
+    "This puts money into the wallet and raises no limit: those are the operator's. The link works once, as a rule for "
+    "a day; ask for another when it has ended."
 )
+_HELD: Final = frozenset({"held_usdc", "in_doubt_usdc"})
+_ZERO: Final = format_usdc(0)
 _AFTER_LINK: Final = {
     Decision.ACCEPTED: (
         "await_payment",
@@ -125,8 +128,9 @@ class OwnTools:
             case "jecp_search":
                 deps = self._deps
                 await deps.offers.look_again()
+                held = deps.views.listed(caller.host) if caller.holds_list else frozenset[str]()
                 made = await browse.search(
-                    deps.registry, deps.finder, deps.wallet, deps.offers, arguments, caller.principal
+                    deps.registry, deps.finder, deps.wallet, deps.offers, arguments, caller.principal, held
                 )
                 self._mark(made["results"], caller)
             case "jecp_describe":
@@ -134,7 +138,8 @@ class OwnTools:
             case "jecp_status":
                 if "call_id" in arguments:
                     return await self.status(arguments["call_id"], caller)
-                made = await self.latest(caller)
+                limit = min(arguments.get("limit", DEFAULT_CALLS), MOST_CALLS)
+                made = await self.latest(caller, limit=limit, offset=arguments.get("offset", 0))
             case "jecp_file":
                 deps = self._deps
                 made = await files.piece(deps.calls, deps.store, deps.results, arguments, caller)
@@ -167,7 +172,9 @@ class OwnTools:
         action, wallet = on_shelf.action, self._deps.wallet
         allowed = await wallet.allowance(action, on_shelf.name, caller.principal)
         most = wallet.most(action, on_shelf.name)
-        made = browse.description(on_shelf, self._deps.registry, left, allowed=allowed, most=most)
+        made = browse.description(
+            on_shelf, self._deps.registry, left, allowed=allowed, most=most, brief=caller.holds_list
+        )
         self._mark([made], caller)
         away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
@@ -181,7 +188,9 @@ class OwnTools:
             LedgerError: the ledger cannot be read.
         """
         await self._deps.offers.look_again()
-        made = await self._deps.wallet.overview(principal)
+        whole = await self._deps.wallet.overview(principal)
+        # That nothing is held goes without saying.
+        made = {name: one for name, one in whole.items() if name not in _HELD or one != _ZERO}
         away, left_out = self._deps.offers.outages, left_out_words(self._deps.offers.current)
         if left_out is not None:
             made["left_out"] = left_out
@@ -255,14 +264,18 @@ class OwnTools:
     async def _row(self, call_id: str, caller: Caller) -> CallRow | None:
         return await self._deps.calls.reader(caller.principal).call(call_id)
 
-    async def latest(self, caller: Caller) -> dict[str, Any]:
+    async def latest(self, caller: Caller, *, limit: int = DEFAULT_CALLS, offset: int = 0) -> dict[str, Any]:
         """The caller's latest calls, newest first, with a total; and why there can be no others, where all is left out.
+
+        Args:
+            limit, offset: as `latest_calls` has them.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
         deps = self._deps
-        made = await latest_calls(deps.calls.reader(caller.principal), deps.store, caller)
+        reader = deps.calls.reader(caller.principal)
+        made = await latest_calls(reader, deps.store, caller, limit=limit, offset=offset)
         current = deps.offers.current
         left_out = None if current.actions else left_out_words(current)
         return made | ({} if left_out is None else {"left_out": left_out})
@@ -284,7 +297,7 @@ class OwnTools:
             reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
         type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", f"{_GIVE_LINK} {_THEN}"))
         step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
-        made = {"amount_usd": amount_usd, "checkout_url": reply.url, "note": _TOPUP_NOTE}
+        made = {"amount_usd": amount_usd, "note": _TOPUP_NOTE}
         return made | {"next_action": next_action_object(step)}
 
     async def _checkout(self, amount_usd: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import anyio
@@ -11,33 +12,48 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.records import CallRow
-from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING
+from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.own.wallet import call_summary
 from jecp_mcp.tools.publishing.argument_words import argument_words
+from jecp_mcp.tools.publishing.cleaning import clean
 
-_LATEST: Final = 10
 _COUNTED: Final = 100
 """How many of the latest calls are added up."""
 
 _MOST_FILES: Final = 4
+_MOST_ASKED: Final = 3
+_ASKED_LENGTH: Final = 48
+"""The most characters of all that is shown of what one call was given."""
+_SECOND: Final = len("2027-01-31T12:00:00")
 
 
-async def latest_calls(reader: Reader, store: ArtifactStore, caller: Caller) -> dict[str, Any]:
-    """The caller's latest calls, newest first, and what the latest of them cost in all; amounts are text in USDC.
+async def latest_calls(
+    reader: Reader, store: ArtifactStore, caller: Caller, *, limit: int, offset: int = 0
+) -> dict[str, Any]:
+    """The caller's calls, newest first, in short, and what the latest of them cost in all; amounts are text in USDC.
+
+    Args:
+        limit: how many to show.
+        offset: how many of the latest to pass over.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
-    rows = await reader.latest(limit=_COUNTED + 1)
+    end = offset + limit
+    rows = await reader.latest(limit=max(_COUNTED, end) + 1)
     files = await _files(store, caller)
-    listed = [await call_history(reader, row, files) for row in rows[:_LATEST]]
-    return {"calls": listed, "total": _total(rows)}
+    made: dict[str, Any] = {"calls": [await _in_short(reader, row, files) for row in rows[offset:end]]}
+    if len(rows) > end:
+        made["next_offset"] = end
+    return made | {"total": _total(rows)}
 
 
-async def call_history(reader: Reader, row: CallRow, files: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """One call: as `call_summary`, with what it was given and the addresses of its files.
+async def _in_short(reader: Reader, row: CallRow, files: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """One call in a list: as `call_summary`, without what goes without saying or is had by its id.
+
+    A call that was paid for at its listed price has no state, no ``charged`` and no ``listed_usdc``.
 
     Args:
         reader: reads the caller's own calls.
@@ -45,8 +61,18 @@ async def call_history(reader: Reader, row: CallRow, files: Mapping[str, Sequenc
         files: addresses by call.
     """
     made = call_summary(row)
+    made["created_at"] = f"{made['created_at'][:_SECOND]}Z"
+    made.pop("transaction_id", None)
+    if row.state is State.SETTLED and "charged_usdc" in made:
+        del made["state"], made["charged"]
+    if made.get("listed_usdc") == made.get("charged_usdc"):
+        made.pop("listed_usdc", None)
     if (given := await arguments_in_short(reader, row)) is not None:
-        made["asked"] = given
+        shown = dict(islice(given.items(), _MOST_ASKED))
+        each = _ASKED_LENGTH // len(shown) if shown else 0
+        made["asked"] = {name: clean(text, each, one_line=True) for name, text in shown.items()}
+        if len(given) > _MOST_ASKED:
+            made["asked"]["…"] = f"{len(given) - _MOST_ASKED} more"
     if found := files.get(row.call_id):
         made["files"] = list(found[:_MOST_FILES])
     return made

@@ -30,6 +30,8 @@ _OFFER: Final = {
     "tier": TEXT,
     "summary": TEXT,
     "blocked_by": described(list_of(TEXT), "What stands in the way of buying it now."),
+    "no_approval_with": described(record(max_usdc=USDC), "What of jecp_call makes an approval needless."),
+    "tier_unknown": TEXT,
     "limit": TEXT,
     "free_call": TEXT,
     "caution": TEXT,
@@ -63,6 +65,7 @@ SEARCH: Final = own_output(
     total=COUNT,
     left_off=COUNT,
     next_offset=COUNT,
+    note=TEXT,
     set_aside=list_of(record(action=TEXT, provider=TEXT, reason=TEXT)),
     unreachable=ANYTHING,
     left_out=ANYTHING,
@@ -71,7 +74,6 @@ SEARCH: Final = own_output(
 )
 DESCRIBE: Final = own_output(
     **_OFFER,
-    affordable=FLAG,
     action=TEXT,
     version=TEXT,
     streaming=FLAG,
@@ -88,6 +90,7 @@ STATUS: Final = own_output(
     **{name: one for name, one in _CALL.items() if name not in PURCHASE["properties"]},
     message=TEXT,
     calls=list_of(record(**_CALL, files=list_of(TEXT))),
+    next_offset=COUNT,
     total=record(calls=COUNT, charged_usdc=USDC, held_usdc=USDC, not_charged=COUNT, older_calls_left_off=FLAG),
     left_out=ANYTHING,
 )
@@ -100,7 +103,15 @@ WALLET: Final = own_output(
     not_known=TEXT,
     per_call_usdc=USDC,
     limits=list_of(
-        record(limit=TEXT, window=TEXT, limit_usdc=USDC, used_usdc=USDC, remaining_usdc=USDC, resets_at=TEXT)
+        record(
+            limit=TEXT,
+            window=TEXT,
+            limit_usdc=USDC,
+            used_usdc=USDC,
+            remaining_usdc=USDC,
+            resets_at=TEXT,
+            returns_usdc=described(USDC, "What comes back then."),
+        )
     ),
     expires_at=TEXT,
     approval_above_usdc=USDC,
@@ -127,6 +138,7 @@ PREPARE: Final = own_output(
     prepared_id=described(TEXT, "For jecp_execute."),
     tool=TEXT,
     blocked_by=list_of(TEXT),
+    no_approval_with=_OFFER["no_approval_with"],
     price_usdc=_UNKNOWN_PRICE,
     at_most_usdc=USDC,
     price=TEXT,

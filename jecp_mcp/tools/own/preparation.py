@@ -80,16 +80,17 @@ def summary(
         allowed: whether it could be bought now, as `Wallet.allowance` says it.
     """
     call, grant = made.call, made.grant
-    free = allowed.get("free_call")
+    free, lower = allowed.get("free_call"), allowed.get("no_approval_with")
     balance = balance if free is None else None
     low_balance = _low_balance(call.quote.least(call.hold), balance)
     issues = [*standing_issues(made, low_balance), *_missing_tier(found.action, allowed)]
-    blocked = list(dict.fromkeys(one["code"] for one in issues))
+    blocked = list(dict.fromkeys(one["code"] for one in issues if one["blocking"]))
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": grant.grant_id,
         "tool": found.name,
         **({"blocked_by": blocked} if blocked else {}),
+        **({"no_approval_with": lower} if APPROVAL_REQUIRED in blocked and lower is not None else {}),
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
         **({} if call.quote.kind.exact else {"price": price_words(found.action, call.hold)}),
@@ -214,10 +215,12 @@ def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Is
 
 
 def _missing_tier(action: Offer, allowed: Mapping[str, Any]) -> list[Issue]:
-    if TIER_MISSING not in allowed.get("blocked_by", ()):
+    known = TIER_MISSING in allowed.get("blocked_by", ())
+    if not known and "tier_unknown" not in allowed:
         return []
-    text = f"It needs trust tier {clean(action.tier, 20, one_line=True)}, and the agent's is lower."
-    return [_issue(TIER_MISSING, text, location="account")]
+    whose = "the agent's is lower" if known else "the Hub has not told the agent's yet"
+    text = f"It needs trust tier {clean(action.tier, 20, one_line=True)}, and {whose}."
+    return [_issue(TIER_MISSING, text, location="account", blocking=known)]
 
 
 def _approval(made: Preparation) -> list[Issue]:

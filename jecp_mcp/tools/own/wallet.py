@@ -31,6 +31,7 @@ from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.plurals import are, counted
 from jecp_mcp.tools.next_actions.selection import amount_charged
+from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.tools.receipts import free_calls_left
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
@@ -52,8 +53,8 @@ _HOLDS: Final = 10
 
 
 _TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
-_NEVER_CALLED: Final = "the Hub tells them with its answers, and none was bought from here yet."
-_NOT_TOLD: Final = "no answer of the Hub's, of those that are kept, has told them."
+_NEVER_CALLED: Final = "What is null the Hub tells with its answers, and none was bought from here yet."
+_NOT_TOLD: Final = "What is null the Hub has told with none of the answers that are kept."
 
 _WINDOWS: Final[Mapping[Window, str]] = {
     Window.SESSION: "while this server runs",
@@ -62,10 +63,8 @@ _WINDOWS: Final[Mapping[Window, str]] = {
     Window.MONTH: "rolling 30 days",
     Window.TOTAL: "for good",
 }
-_LIMITS_NOTE: Final = (
-    "A rolling limit gets each amount back when its call is as old as the window, the first of it at resets_at. Only "
-    "the operator changes limits, in this server's settings and outside the chat: no tool here can, nor does a top-up."
-)
+_RETURNS_NOTE: Final = "At resets_at returns_usdc of a rolling limit comes back, the rest as later calls leave it. "
+_LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat: no tool here can, nor does a top-up."
 
 
 class Wallet:
@@ -96,8 +95,8 @@ class Wallet:
         else:
             made["balance_usdc"] = None
         made |= {"free_calls_remaining": None, "trust_tier": None} | await self._status(reader, rows)
-        if unknown := [name for name in _TOLD_BY_HUB if made[name] is None]:
-            made["not_known"] = f"{', '.join(unknown)}: {_NOT_TOLD if rows else _NEVER_CALLED}"
+        if any(made[name] is None for name in _TOLD_BY_HUB):
+            made["not_known"] = _NOT_TOLD if rows else _NEVER_CALLED
         readings = await reader.windows()
         made["can_spend_now_usdc"] = self._spendable(readings, known)
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
@@ -109,7 +108,8 @@ class Wallet:
             if cap.pattern is not None and cap.per_call is not None
         ]
         made["limits"] = [*special, *(_reading(one) for one in readings)]
-        made["limits_note"] = _LIMITS_NOTE
+        rolls = any("resets_at" in one for one in made["limits"])
+        made["limits_note"] = f"{_RETURNS_NOTE if rolls else ''}{_LIMITS_NOTE}"
         if self._policy.expires_at is not None:
             made["expires_at"] = iso(self._policy.expires_at)
         if self._policy.approve_above is not None:
@@ -126,13 +126,15 @@ class Wallet:
     def _spendable(self, readings: Sequence[MeterReading], known: tuple[MicroUSDC, int] | None) -> str | None:
         """What all calls from now on may cost together before a limit on every call, or the wallet, ends it.
 
-        None where nothing that is known ends it.
+        None where that is not known: what the limits leave says nothing of a wallet whose balance nobody has told.
         """
         if self._policy.expires_at is not None and self._policy.expires_at <= self._clock.now():
             return format_usdc(0)
-        ends = [_left(one) for one in readings if one.meter.pattern is None]
-        least = min([*ends, *([] if known is None else [known[0]])], default=None)
-        return None if least is None else format_usdc(least)
+        least = min((_left(one) for one in readings if one.meter.pattern is None), default=None)
+        if least != 0 and known is None:
+            return None
+        ends = [one for one in (least, None if known is None else known[0]) if one is not None]
+        return format_usdc(min(ends))
 
     async def balance(self, principal: Principal) -> MicroUSDC | None:
         """The balance the Hub last told, or None.
@@ -170,10 +172,11 @@ class Wallet:
     async def allowance(
         self, action: Offer, tool: str, principal: Principal, most: MicroUSDC | None = None
     ) -> dict[str, Any]:
-        """Whether this action could be bought now: ``{"affordable": …}``, with ``blocked_by``, everything against it.
+        """Whether this action could be bought now: ``blocked_by`` has all that is against it, or is empty.
 
-        What takes no more than a person's approval is affordable. ``free_call`` says that a free call would pay for it.
-        A caps check without a reservation: what other calls take in the meantime is not in it.
+        ``no_approval_with`` says what of ``jecp_call`` makes a person's approval needless, ``tier_unknown`` that it
+        takes a trust tier which nobody knows the agent to have, ``free_call`` that a free call would pay for it. A
+        caps check without a reservation: what other calls take in the meantime is not in it.
 
         Args:
             most: what the call may cost at most by the model's own word, micro-USDC.
@@ -192,7 +195,7 @@ class Wallet:
             told = any(one.tier_rank or not one.payee for one, _ in bought)
             status = await self._status(reader, await _rows(reader)) if told else {}
         except LedgerError as exc:
-            return [{"affordable": False, "blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
+            return [{"blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
         balance = None if known is None else known[0]
         return [self._allowance(*one, principal, readings, balance, status, most) for one in bought]
 
@@ -221,11 +224,13 @@ class Wallet:
         free = free_call_words(action, status.get("free_calls_remaining"))
         if free is None and balance is not None and balance < least:
             blocked.append("INSUFFICIENT_BALANCE")
-        made: dict[str, Any] = {"affordable": not blocked}
+        made: dict[str, Any] = {"blocked_by": blocked}
         if self._policy.needs_approval(hold):
             blocked.append(APPROVAL_REQUIRED)
-        if blocked:
-            made["blocked_by"] = blocked
+            if (lower := self._policy.without_approval(quote)) is not None:
+                made["no_approval_with"] = {"max_usdc": format_usdc(lower)}
+        if tier is None and action.tier_rank:
+            made["tier_unknown"] = f"needs {clean(action.tier, 20, one_line=True)}"
         if full is not None:
             made["limit"] = full
         return made if free is None else made | {"free_call": free}
@@ -374,5 +379,5 @@ def _reading(one: MeterReading) -> dict[str, Any]:
         "remaining_usdc": format_usdc(_left(one)),
     }
     if one.resets_at is not None and one.used:
-        made["resets_at"] = iso(one.resets_at)
+        made["resets_at"], made["returns_usdc"] = iso(one.resets_at), format_usdc(one.returns)
     return made

@@ -52,11 +52,11 @@ def describe(
         lines.append(unchecked_words(lost, _MOST_LOST))
     words = provider_words(action, _WORDS, one_line=True)
     if words:
-        lines.append(f"Provider's words: «{words.translate(_QUOTES)}»")
+        lines.append(f"Its words: «{words.translate(_QUOTES)}»")
     return "\n".join(lines)
 
 
 def _origin_words(action: Offer) -> str:
     version = clean(action.version, TITLE_LENGTH, one_line=True)
     streams = " Streams progress." if action.streaming else ""
-    return f"Provider: {provider_of(action)}{f', version {version}' if version else ''}.{streams}"
+    return f"From {provider_of(action)}{f' {version}' if version else ''}.{streams}"

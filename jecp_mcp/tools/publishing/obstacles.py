@@ -8,7 +8,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT, PRICE_UNKNOWN
 from jecp_mcp.mandate.policy import Policy, bound, objections
-from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC
+from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC, format_usdc
 
 _ANY: Final = MicroUSDC(MOST_USDC * MICRO_PER_USDC)
 _LONG_AGO: Final = UnixMs(0)
@@ -41,7 +41,9 @@ class Obstacles:
         against = objections(self._policy, offer, tool, quote, now=_LONG_AGO, most_per_call=_ANY)
         found = [_WORDS[one.code] for one in against if one.code in _WORDS]
         if self._policy.needs_approval(bound(self._policy, offer, tool, quote, _ANY)):
-            found.append("Needs the user's approval.")
+            lower = self._policy.without_approval(quote)
+            unless = "" if lower is None else f", but not by jecp_call with max_usdc {format_usdc(lower)}"
+            found.append(f"Needs the user's approval{unless}.")
         return "".join(f"{one} " for one in found)
 
     def most(self, offer: Offer, tool: str) -> MicroUSDC | None:

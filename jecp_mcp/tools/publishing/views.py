@@ -16,6 +16,7 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.publishing.host_profiles import PROFILES, Dialect, Profile
 from jecp_mcp.tools.publishing.output_schemas import purchase_output
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
+from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.dialects import Beyond, odd_key, plain
 from jecp_mcp.tools.schemas.gemini import for_gemini
 from jecp_mcp.tools.schemas.references import with_types
@@ -70,9 +71,7 @@ class Views:
         """The bridge's own tools as hosts of a profile take them: none is missing for any host."""
         if not profile.outputs:
             cards = tuple(replace(card, output_schema=None) for card in cards)
-        if profile.dialect is not Dialect.GEMINI:
-            return cards
-        schemas = [_Known(card.input_schema).gemini for card in cards]
+        schemas = [_Known(card.input_schema).within(profile.dialect) for card in cards]
         fitting = [schema for schema in schemas if not isinstance(schema, Beyond)]
         return tuple(replace(card, input_schema=one) for card, one in zip(cards, fitting, strict=True))
 
@@ -80,6 +79,12 @@ class Views:
         """What hosts of the profile of this name are not shown, as it was when they last listed the tools."""
         made = self._views.get(host)
         return made[2].call_only if made is not None else self.of(PROFILES[host]).call_only
+
+    def listed(self, host: str) -> frozenset[str]:
+        """The tools that hosts of the profile of this name are shown, and by their usual name."""
+        made = self._views.get(host)
+        view = made[2] if made is not None else self.of(PROFILES[host])
+        return frozenset(card.name for card in view.cards) - frozenset(view.renamed.values())
 
     def by_profile(self, card: ToolCard) -> tuple[dict[str, str], dict[str, str]]:
         """Of one tool, published one by one or not: by profile, why it is not shown, and what else it is called."""
@@ -163,7 +168,7 @@ class _Known:
 
     @cached_property
     def typed(self) -> Mapping[str, Any]:
-        return with_types(self.schema)
+        return concise(with_types(self.schema))
 
     @cached_property
     def gemini(self) -> Mapping[str, Any] | Beyond:
@@ -173,7 +178,7 @@ class _Known:
     def plain(self) -> Mapping[str, Any] | Beyond:
         """The schema in the dialect; the same object if it is in it already, and the card then the same too."""
         made = plain(self.schema)
-        return self.schema if made == self.schema else made
+        return made if isinstance(made, Beyond) else concise(self.schema if made == self.schema else made)
 
 
 def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str], listing: str) -> None:

@@ -69,7 +69,7 @@ async def test_the_wallet_the_latest_calls_and_the_catalog_can_be_read(tmp_path:
 async def test_an_action_is_read_with_its_examples_by_name_or_key(tmp_path: Path, era: str, name: str) -> None:
     async with reading(tmp_path, era) as at:
         read = await at.json(f"jecp://catalog/{name}")
-    assert (read["tool"], read["examples"], read["affordable"]) == ("docs_invoice_render", [{"input": {"n": 1}}], True)
+    assert (read["tool"], read["examples"], read["blocked_by"]) == ("docs_invoice_render", [{"input": {"n": 1}}], [])
 
 
 @pytest.mark.parametrize("uri", ["jecp://catalog/none", "jecp://nothing", "jecp://artifact/0", "file:///etc/passwd"])

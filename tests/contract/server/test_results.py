@@ -63,9 +63,7 @@ async def test_each_client_gets_its_receipt_and_no_file_that_floods_its_prompt(
             result = await client.call_tool(TOOL, {"n": 1})
         assert [part.type for part in result.content] == blocks
         text = result.content[0].text  # type: ignore[union-attr]
-        assert text.startswith(
-            "Paid 0.05 USDC to docs (tx tx_1); balance 0.43 USDC; budget left 1.95 USDC. Call call_0001.\n"
-        )
+        assert text.startswith("Paid 0.05 USDC to docs; balance 0.43 USDC; budget left 1.95 USDC. Call call_0001.\n")
         assert base64.b64encode(FILES[kind]).decode() not in text
         # What would keep this client from seeing the image is left out.
         if (name, kind) == ("claude-code", "png"):

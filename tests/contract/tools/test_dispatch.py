@@ -131,9 +131,7 @@ async def test_an_action_is_bought_by_its_own_name_and_by_jecp_call_alike(
     async with opened(tmp_path) as shop:
         result = await shop.dispatcher.call(tool, arguments, ME)
     assert told(result) == {"done": True}
-    assert (
-        receipt(result) == "Paid 0.05 USDC to docs (tx tx_1); balance 0.43 USDC; budget left 1.95 USDC. Call call_0001."
-    )
+    assert receipt(result) == "Paid 0.05 USDC to docs; balance 0.43 USDC; budget left 1.95 USDC. Call call_0001."
 
 
 async def test_wrong_arguments_are_refused_before_anything_is_sent_and_the_step_leads_to_the_schema(
@@ -230,7 +228,7 @@ async def test_an_empty_wallet_leads_to_a_link_that_a_person_opens(tmp_path: Pat
     async with opened(tmp_path, lambda *_: refusing("INSUFFICIENT_BALANCE", next_action=said)) as shop:
         found = error(await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME))
         link = told(await follow(shop, found))
-    assert link["checkout_url"] == "https://checkout.stripe.com/c/pay/cs_1"
+    assert link["next_action"]["url"] == "https://checkout.stripe.com/c/pay/cs_1"
     assert (link["next_action"]["type"], link["next_action"]["actor"]) == ("open_url", "human")
     assert shop.account.topups == [5]
 
@@ -278,7 +276,7 @@ async def test_a_lost_answer_is_fetched_by_its_status_and_paid_once(tmp_path: Pa
         "Bought earlier, not bought again: paid 0.05 USDC to docs (tx tx_1); budget left 1.95 USDC. Call call_0001."
     )
     assert shop.rail.sent == [("call_0001", False), ("call_0001", True)]
-    assert (wallet["charged_usdc"], wallet["held_usdc"]) == ("0.05", "0.00")
+    assert (wallet["charged_usdc"], "held_usdc" in wallet) == ("0.05", False)
 
 
 class Gone:
@@ -341,14 +339,14 @@ async def test_search_filters_by_provider_price_and_number(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("tool", "mandate", "expected"),
     [
-        ("docs_invoice_render", {}, {"affordable": True}),
-        ("media_video_render", {}, {"affordable": False, "blocked_by": ["PER_CALL_LIMIT"]}),
-        ("data_odd_count", {}, {"affordable": False, "blocked_by": ["PRICE_UNKNOWN"]}),
-        ("docs_invoice_render", {"deny": ("docs/*",)}, {"affordable": False, "blocked_by": ["DENIED_BY_POLICY"]}),
+        ("docs_invoice_render", {}, {"blocked_by": []}),
+        ("media_video_render", {}, {"blocked_by": ["PER_CALL_LIMIT"]}),
+        ("data_odd_count", {}, {"blocked_by": ["PRICE_UNKNOWN"]}),
+        ("docs_invoice_render", {"deny": ("docs/*",)}, {"blocked_by": ["DENIED_BY_POLICY"]}),
         (
             "docs_invoice_render",
             {"daily_usdc": "0.04"},
-            {"affordable": False, "blocked_by": ["LIMIT_REACHED"], "limit": "daily_usdc"},
+            {"blocked_by": ["LIMIT_REACHED"], "limit": "daily_usdc"},
         ),
     ],
 )
@@ -377,7 +375,7 @@ async def test_a_ledger_that_cannot_be_read_stops_the_wallet_and_every_purchase_
             assert (found["error"]["code"], found["charged"]) == ("LEDGER_DAMAGED", "no")
             assert found["next_action"]["actor"] == "operator"
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
-    assert (described["affordable"], described["blocked_by"]) == (False, ["LEDGER_DAMAGED"])
+    assert described["blocked_by"] == ["LEDGER_DAMAGED"]
 
 
 async def test_the_wallet_shows_the_limits_of_patterns_and_an_action_is_measured_by_its_own(tmp_path: Path) -> None:
@@ -390,8 +388,8 @@ async def test_the_wallet_shows_the_limits_of_patterns_and_an_action_is_measured
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         after = told(await shop.dispatcher.call("jecp_describe", {"tool": "docs_invoice_render"}, ME))
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
-    assert before["affordable"]
-    assert (after["affordable"], after["limit"]) == (False, "limits[docs/*].hourly_usdc")
+    assert before["blocked_by"] == []
+    assert (after["blocked_by"], after["limit"]) == (["LIMIT_REACHED"], "limits[docs/*].hourly_usdc")
     shown = {one["limit"]: one.get("remaining_usdc") for one in wallet["limits"]}
     assert shown["limits[docs/*].hourly_usdc"] == "0.01"
     assert shown["limits[else/*].daily_usdc"] == "0.01"
@@ -406,7 +404,7 @@ async def test_the_wallet_shows_balance_limits_and_what_is_held(tmp_path: Path) 
     assert empty["balance_usdc"] is None
     assert (after["balance_usdc"], after["per_call_usdc"], after["charged_usdc"]) == ("0.43", "0.25", "0.05")
     hourly = next(one for one in after["limits"] if one["limit"] == "hourly_usdc")
-    assert (hourly["used_usdc"], hourly["remaining_usdc"]) == ("0.05", "0.45")
+    assert (hourly["used_usdc"], hourly["remaining_usdc"], hourly["returns_usdc"]) == ("0.05", "0.45", "0.05")
     assert "2026-11-21T11:00:00" <= hourly["resets_at"] <= "2026-11-21T11:01:00.000Z"
 
 
@@ -415,9 +413,7 @@ async def test_status_lists_the_latest_calls_of_this_principal_only(tmp_path: Pa
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, Caller(Principal("other")))
         mine = told(await shop.dispatcher.call("jecp_status", {}, ME))["calls"]
-        assert [(one["call_id"], one["state"], one["charged_usdc"]) for one in mine] == [
-            ("call_0001", "settled", "0.05")
-        ]
+        assert [(one["call_id"], "state" in one, one["charged_usdc"]) for one in mine] == [("call_0001", False, "0.05")]
         theirs = error(await shop.dispatcher.call("jecp_status", {"call_id": "call_0002"}, ME))
         assert len(told(await follow(shop, theirs))["calls"]) == 1
     assert theirs["error"]["code"] == "CALL_NOT_FOUND"
@@ -476,7 +472,9 @@ async def test_a_file_of_a_paid_call_is_listed_and_read_by_its_address(tmp_path:
     pdf = b"%PDF-1.7\n" + bytes(200)
     output = {"artifact": {"content_type": "application/pdf", "data_base64": base64.b64encode(pdf).decode()}}
     async with opened(tmp_path, lambda request, _: charged(request, output)) as shop:
-        shown = told(await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME))
+        bought = await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
+        assert bought.structured is not None
+        shown = bought.structured["output"]
         *_, listed = (await shop.dispatcher.resources.page(None, ME)).entries
         read = await shop.dispatcher.resources.read(shown["artifact"]["uri"], ME)
         with pytest.raises(ToolFault):
@@ -505,7 +503,7 @@ async def test_what_the_hub_does_not_tell_of_the_agent_is_not_shown(tmp_path: Pa
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
     assert (wallet["trust_tier"], wallet["free_calls_remaining"], "next_tier" in wallet) == (None, None, False)
-    assert wallet["not_known"].startswith("free_calls_remaining, trust_tier: ")
+    assert wallet["not_known"] == "What is null the Hub has told with none of the answers that are kept."
 
 
 async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_path: Path) -> None:
@@ -514,7 +512,7 @@ async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_p
             await shop.dispatcher.call("docs_invoice_render", {"n": number}, ME)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
         status = told(await shop.dispatcher.call("jecp_status", {}, ME))
-    assert wallet["open_holds"] == [{k: v for k, v in one.items() if k != "asked"} for one in status["calls"]]
+    assert [one["call_id"] for one in wallet["open_holds"]][:8] == [one["call_id"] for one in status["calls"]]
     assert (len(wallet["open_holds"]), wallet["more_holds"], wallet["held_usdc"]) == (10, True, "0.55")
     newest = wallet["open_holds"][0]
     assert (newest["call_id"], newest["state"], newest["held_usdc"]) == ("call_0011", "in_doubt", "0.05")

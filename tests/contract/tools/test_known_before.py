@@ -52,6 +52,54 @@ async def test_what_is_denied_is_not_listed_and_is_found_as_blocked_first(tmp_pa
     assert [one["error"]["code"] for one in refused] == ["DENIED_BY_POLICY"] * 2, "policy comes before the arguments"
 
 
+@pytest.mark.parametrize(("mode", "listed"), [("direct", True), ("search", False)])
+async def test_what_stands_in_the_list_is_not_told_again(tmp_path: Path, mode: Any, listed: bool) -> None:
+    host = replace(ME, holds_list=True)
+    async with opened(tmp_path, mandate={"deny": ["media/*"]}, goods=GOODS, tools=ToolSettings(mode=mode)) as shop:
+        every = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, host))
+        some = told(await shop.dispatcher.call("jecp_search", {"query": "complete"}, host))
+        whole = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
+    rows = {one["tool"]: one for one in every["results"]}
+    assert (rows["stats_count"] == {"tool": "stats_count", "price_usdc": "0.005"}) == listed
+    # What is denied is not in the list.
+    assert {"summary", "needs"} <= rows["media_video_render"].keys()
+    assert ("tool list" in every.get("note", "")) == listed
+    assert ("All of these" in some.get("note", "")) == listed
+    assert (some["results"][0].get("title"), "summary" in some["results"][0]) == (
+        ("Complete a text", False) if listed else (None, True)
+    )
+    assert all("summary" in one for one in whole["results"]), "a program has no list before it"
+
+
+async def test_a_model_is_described_an_action_without_what_goes_without_saying(tmp_path: Path) -> None:
+    said = {"type": "string", "minLength": 1, "description": "The text."}
+    plain = replace(OWN, input_schema={"type": "object", "properties": {"of": said}, "additionalProperties": False})
+    nested = replace(plain, action="sort", input_schema={"type": "object", "properties": {"of": {"type": "array"}}})
+    async with opened(tmp_path, goods=(plain, nested)) as shop:
+        brief, more = [
+            told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, replace(ME, holds_list=True)))
+            for tool in ("stats_count", "stats_sort")
+        ]
+        whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
+        wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
+        other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
+    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text."}}}
+    assert brief["input_schema"] == short
+    assert whole["input_schema"] == plain.input_schema
+    assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
+    assert [one["error"]["code"] for one in (wrong, other)] == ["INVALID_ARGUMENTS"] * 2, "it is checked all the same"
+
+
+async def test_a_tier_that_nobody_knows_to_be_missing_is_said_to_be_unknown(tmp_path: Path) -> None:
+    async with opened(tmp_path, goods=GOODS) as shop:
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_rank"}, ME))
+        prepared = told(await shop.dispatcher.call("jecp_prepare", {"tool": "stats_rank", "arguments": {"n": 1}}, ME))
+    assert (described["blocked_by"], described["tier_unknown"]) == ([], "needs gold")
+    (issue,) = prepared["issues"]
+    assert (issue["code"], issue["blocking"], "blocked_by" in prepared) == ("INSUFFICIENT_TRUST", False, False)
+    assert "has not told the agent's yet" in issue["message"]
+
+
 async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     mandate = {"deny": ["media/*"], "approve_above_usdc": "0.02", "daily_usdc": "0.04"}
     async with opened(tmp_path, mandate=mandate) as shop:
@@ -71,6 +119,9 @@ async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_p
         most = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
     assert words["media_video_render"] == "Blocked: above the operator's limit for one call"
     assert words["docs_invoice_render"] == "Needs the user's approval"
+    assert most["text_model_complete"].startswith(
+        "Needs the user's approval, but not by jecp_call with max_usdc 0.02. Metered: "
+    )
     assert words["stats_rank"] == "Needs trust tier gold"
     assert words["text_summary_extract"] == "Costs 0.01 USDC per call"
     assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
@@ -85,6 +136,8 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
         (row,) = told(await shop.dispatcher.call("jecp_search", {"query": "complete"}, ME))["results"][:1]
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "text_model_complete"}, ME))
         prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
+        dear = {name: one for name, one in buying.items() if name != "max_usdc"}
+        blocked = told(await shop.dispatcher.call("jecp_prepare", dear, ME))
         bought = await shop.dispatcher.call("jecp_call", {**buying, "label": "2"}, ME)
         further = [
             await shop.dispatcher.call("jecp_call", {**buying, **label}, ME) for label in ({}, {}, {"label": "3"})
@@ -93,6 +146,8 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     rate = "0.000001 USDC per input token"
     assert all(rate in shown["price"] for shown in (row, described, prepared))
     assert "at most 0.25 USDC" in row["price"]
+    assert [one["no_approval_with"] for one in (row, described, blocked)] == [{"max_usdc": "0.05"}] * 3
+    assert "no_approval_with" not in prepared
     assert (row["blocked_by"], "blocked_by" in prepared) == (["APPROVAL_REQUIRED"], False)
     assert (prepared["at_most_usdc"], "at most 0.03 USDC" in prepared["price"]) == ("0.03", True)
     assert f"Paid 0.02 USDC to text (metered, {rate}; up to 0.03 USDC was held)" in receipt(bought)

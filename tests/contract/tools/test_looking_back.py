@@ -33,12 +33,24 @@ async def test_the_history_says_what_was_asked_at_which_price_and_what_it_came_t
         await shop.dispatcher.call("docs_invoice_render", {"n": 8}, Caller(Principal("somebody else")))
         found = await ask(shop, "jecp_status")
     summary, invoice = found["calls"]
-    assert (invoice["asked"], invoice["listed_usdc"], invoice["charged_usdc"]) == ({"n": "7"}, "0.05", "0.05")
+    assert (invoice["asked"], invoice["charged_usdc"]) == ({"n": "7"}, "0.05")
+    assert not {"state", "charged", "listed_usdc", "transaction_id"} & invoice.keys(), "it goes without saying"
     assert summary["asked"]["api_key"] == "[masked]"
-    assert "ann" in summary["asked"]["login"]
-    assert summary["asked"]["text"] == "a bc" + "x" * 55 + "…"
+    assert summary["asked"]["login"] == '{"password":"[m…'
+    assert summary["asked"]["text"] == "a bc" + "x" * 11 + "…"
     assert "hunter2" not in str(found)
     assert found["total"] == {"calls": 2, "charged_usdc": "0.06"}
+
+
+async def test_pages_of_the_history_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as shop:
+        for number in range(3):
+            await shop.dispatcher.call("docs_invoice_render", {"n": number}, ME)
+        first = await ask(shop, "jecp_status", limit=2)
+        last = await ask(shop, "jecp_status", limit=2, offset=first["next_offset"])
+    assert [one["call_id"] for one in first["calls"]] == ["call_0003", "call_0002"]
+    assert ([one["call_id"] for one in last["calls"]], "next_offset" in last) == (["call_0001"], False)
+    assert first["total"] == last["total"] == {"calls": 3, "charged_usdc": "0.15"}
 
 
 async def test_a_call_in_doubt_and_a_delivered_one_say_what_was_asked(tmp_path: Path) -> None:
@@ -63,12 +75,16 @@ async def test_the_wallet_says_what_can_be_spent_now_and_why_it_does_not_know_th
         after = await ask(shop, "jecp_wallet")
     assert (before["balance_usdc"], before["trust_tier"], before["free_calls_remaining"]) == (None, None, None)
     assert "none was bought from here yet" in before["not_known"]
-    assert before["can_spend_now_usdc"] == "0.60"
+    # What the limits leave may be more than the wallet holds.
+    assert before["can_spend_now_usdc"] is None
     # The balance is the least now.
     assert (after["balance_usdc"], after["can_spend_now_usdc"]) == ("0.43", "0.43")
     windows = {one["limit"]: one["window"] for one in after["limits"]}
     assert (windows["daily_usdc"], windows["hourly_usdc"]) == ("rolling 24 hours", "rolling hour")
     assert "Only the operator changes limits" in after["limits_note"]
+    assert ("returns_usdc" in before["limits_note"], "returns_usdc" in after["limits_note"]) == (False, True)
+    assert {one.get("returns_usdc") for one in before["limits"]} == {None}
+    assert {one["returns_usdc"] for one in after["limits"]} == {"0.05"}
 
 
 async def test_nothing_can_be_spent_when_the_mandate_is_over(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_lost_ledger_without_a_backup_is_begun_anew_with_every_limit_used_up(
     assert call["held_usdc"] == "2.00"
     assert run("reconcile", call["call_id"], "--charged", "0.05", "--reason", "the statement", "--sandbox")[0] == 0
     assert doctor.wrong("calls", *LEDGER) == []
-    assert json.loads(run("wallet", "--sandbox", "--json")[1])["can_spend_now_usdc"] == "1.95"
+    assert json.loads(run("wallet", "--sandbox", "--json")[1])["limits"][0]["remaining_usdc"] == "1.95"
     assert run("ledger", "--verify", "--sandbox")[0] == 0
 
 

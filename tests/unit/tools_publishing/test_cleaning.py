@@ -66,8 +66,8 @@ def action(**more) -> Offer:
 def test_our_line_comes_first_with_price_provider_version_and_tier():
     made = describe(action(description="Makes a PDF.", tier="silver", tier_rank=1))
     assert made.splitlines() == [
-        "Needs trust tier silver. Costs 0.005 USDC per call. Provider: acme, version 1.2.0.",
-        "Provider's words: «Makes a PDF.»",
+        "Needs trust tier silver. Costs 0.005 USDC per call. From acme 1.2.0.",
+        "Its words: «Makes a PDF.»",
     ]
 
 

@@ -112,6 +112,7 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
 
 def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     block = "aGVsbG8gd29ybGQ0aGlzIGlzIGEgdGVzdA" * 6
+    begins = f"{block[:60]}…"
     assert "withheld" in describe(action(description=f"Payload: {block}"))
     assert find_suspicion("x" * 500) is None
     registry = ToolRegistry(ToolSettings())
@@ -119,6 +120,7 @@ def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     found = registry.resolve(registry.cards[0].name)
     assert found is not None
     assert description(found, registry, allowed={}, most=ZERO)["examples"] == [{"input": {"image": block}}]
+    assert description(found, registry, allowed={}, most=ZERO, brief=True)["examples"] == [{"input": {"image": begins}}]
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck
+from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.publishable_schema import Fitted, Unfit, fit
 from tests.lacking import lacking
 from tests.unit.tools_publishing.suite import DRAFTS, Case, archive, cases
@@ -75,3 +76,17 @@ def test_nothing_valid_is_refused_and_nothing_invalid_passes_unsaid(source: Path
     assert len(seen) > 800
     assert stricter == {name for name in STRICTER if name.startswith(f"{draft}/")}
     assert unsaid == {name for name in UNSAID if name.startswith(f"{draft}/")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_what_a_model_reads_takes_whatever_is_taken(source: Path, draft: str) -> None:
+    shorter, refused = 0, []
+    for case, made, passes, _ in checked(source, draft):
+        if isinstance(made, Unfit) or not passes or (short := concise(made.schema)) is made.schema:
+            continue
+        shorter += 1
+        if ArgumentCheck(short)(case.arguments).problems:
+            refused.append(case.name)
+    assert shorter
+    assert refused == []

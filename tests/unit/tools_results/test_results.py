@@ -120,7 +120,7 @@ async def test_an_output_of_any_kind_stands_beside_the_receipt_and_never_in_its_
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({}, f"Paid 0.05 USDC to docs (tx tx_9); balance 0.43 USDC. Call {CALL_ID}."),
+        ({}, f"Paid 0.05 USDC to docs; balance 0.43 USDC. Call {CALL_ID}."),
         (
             {"amount": MicroUSDC(900_000_000)},
             (
