@@ -85,7 +85,6 @@ class Pins:
         settings: CatalogSettings,
         clock: Clock,
         commands: CommandLine = PLAIN,
-        *,
         own: Iterable[str] = (),
     ) -> None:
         """Look at nothing yet.
@@ -98,11 +97,8 @@ class Pins:
             commands: what the operator is told to run.
             own: those of the sources whose offers the operator writes: a change of theirs is approved as it is.
         """
-        self._commands = commands
-        self._own = frozenset(own)
-        self._file = PinFile(path)
-        self._sources = tuple(sources)
-        self._clock = clock
+        self._commands, self._clock = commands, clock
+        self._file, self._sources, self._own = PinFile(path), tuple(sources), frozenset(own)
         self._tolerance = Tolerance(frozenset(settings.tolerate), settings.max_price_rise_percent)
         rule = f"{_RULES} {sorted(settings.tolerate)} {settings.max_price_rise_percent}"
         self._rule = hashlib.blake2b(f"{rule} {settings.scope()}".encode(), digest_size=12).hexdigest()

@@ -10,7 +10,8 @@ from jecp_mcp.calls.reader import Reader
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED
 from jecp_mcp.money import MicroUSDC, format_usdc
-from jecp_mcp.tools.own.history import call_history
+from jecp_mcp.tools.own.history import arguments_in_short
+from jecp_mcp.tools.own.wallet import call_summary
 
 _RAILS: Final = frozenset({"ajp"})
 """By which agents are hired."""
@@ -42,8 +43,11 @@ async def latest_jobs(reader: Reader) -> dict[str, Any]:
 
 
 async def _job(reader: Reader, row: CallRow) -> dict[str, Any]:
-    named = {"job_id": f"{_JOB}{row.call_id.removeprefix(_CALL)}", "agent": _agent(row)}
-    return named | await call_history(reader, row, {}) | {"most_usdc": format_usdc(row.held)}
+    made = {"job_id": f"{_JOB}{row.call_id.removeprefix(_CALL)}", "agent": _agent(row)}
+    made |= call_summary(row) | {"most_usdc": format_usdc(row.held)}
+    if (given := await arguments_in_short(reader, row)) is not None:
+        made["asked"] = given
+    return made
 
 
 def _taken(agent: str, rows: Sequence[CallRow]) -> dict[str, Any]:
