@@ -43,7 +43,7 @@ async def latest_jobs(reader: Reader) -> dict[str, Any]:
 
 
 async def _job(reader: Reader, row: CallRow) -> dict[str, Any]:
-    made = {"job_id": f"{_JOB}{row.call_id.removeprefix(_CALL)}", "agent": _agent(row)}
+    made: dict[str, Any] = {"job_id": f"{_JOB}{row.call_id.removeprefix(_CALL)}", "agent": _agent(row)}
     made |= call_summary(row) | {"most_usdc": format_usdc(row.held)}
     if (given := await arguments_in_short(reader, row)) is not None:
         made["asked"] = given
