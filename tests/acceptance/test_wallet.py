@@ -110,5 +110,5 @@ async def test_a_call_in_doubt_is_listed_as_a_hold_until_it_is_resolved(fresh: S
         fresh.http.delete("/sandbox/faults").raise_for_status()
         output_of(await client.call_tool("jecp_status", {"call_id": call_id}))
         after = await wallet(client)
-        assert (after["open_holds"], after["held_usdc"]) == ([], "0.00")
+        assert (after["open_holds"], "held_usdc" in after) == ([], False)
         assert after["charged_usdc"] == hold["held_usdc"]
