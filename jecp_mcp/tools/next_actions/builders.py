@@ -235,7 +235,7 @@ def governed_denial(case: Case) -> NextAction:
     """A payment that a control plane's policy forbids, or that a person must review there."""
     hint = "Tell the user: only the operator can change the control plane's policy. Do not repeat this call."
     if "review_event_id" in case.refusal.details:
-        hint = "Tell the user: the operator must review this payment at the control plane; prepare it again only then."
+        hint = "Tell the user: the operator must review this at the control plane. Prepare it again once it is allowed."
     return next_action(case, "operator", hint)
 
 
