@@ -40,7 +40,7 @@ def test_the_command_that_is_named_installs_what_is_missing(tmp_path: Path) -> N
         done = run(*refused)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         # cryptography may have come with what the server itself needs.
-        assert "segno, coincurve, pycryptodome, " in done.stderr
+        assert "segno, ruamel.yaml, coincurve, pycryptodome, " in done.stderr
         assert "rfc8785, which are not installed" in done.stderr
         assert done.stderr.rstrip().endswith(f"run: {command}")
     subprocess.run(["/bin/sh", "-c", f"{command} -q"], env=installing, check=True)
