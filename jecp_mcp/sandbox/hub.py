@@ -70,7 +70,8 @@ class Hub:
         """
         self.faults, self.bulkhead = FaultQueue(), Bulkhead()
         self.database = HubDatabase(config.data)
-        self.clock = HubClock(config.clock, int(self.database.meta(_AHEAD) or 0))
+        machine_clock = config.clock
+        self.clock = HubClock(machine_clock, int(self.database.meta(_AHEAD) or 0))
         self.config = config = replace(config, clock=self.clock)
         self.subscriptions = Subscriptions(self.database)
         self.outbox = Outbox(self.database, self.subscriptions, Bell())
@@ -78,7 +79,8 @@ class Hub:
         self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
         self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
         self.resolve_txt = config.resolve_txt or self.zone.resolve
-        self.forwarder = Forwarder(self.providers, self.gate, self.clock, loopback=config.loopback)
+        # Providers compare what is signed with their own time, which nobody turns.
+        self.forwarder = Forwarder(self.providers, self.gate, machine_clock, loopback=config.loopback)
         self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings, self.outbox)
         self.payments = Payments(self.database, self.agents, config.links, self.earnings, self.outbox)
         self.background = Background(self.payments, Dispatcher(self.outbox, self.gate, self.clock), self.outbox.written)

@@ -1,6 +1,6 @@
 """The specification's conformance cases (its v1.0 folder), each by its id, at a Hub that speaks as the specification.
 
-``docs/sandbox.md`` lists them; what it says is not met has its reason there.
+``docs/sandbox.md`` lists them, and those of providers, which `tests.contract.providers.test_conformance` has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jsonschema_rs
 import pytest
 
 from jecp_mcp.sandbox.run import SandboxConfig
+from tests.contract.providers import test_conformance as of_providers
 from tests.contract.sandbox.conftest import TurnableClock, action, controlled, manifest, running
 from tests.contract.sandbox.guide_schema import GUIDE
 from tests.contract.sandbox.test_webhooks import resolved
@@ -176,7 +177,7 @@ def test_each_case_stands_in_the_document_with_its_test_or_its_reason() -> None:
     rows = re.findall(r"^\| `(JECP-[A-Z0-9-]+)` \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     named = {text.strip("`") for _, text in rows if text.startswith("`")}
     assert named - {"test_a_name_led_elsewhere_after_it_was_given_is_a_dead_letter_at_once"} == {
-        name for name in globals() if re.match("test_(discovery|ops|wire)_must", name)
+        name for name in (*globals(), *vars(of_providers)) if re.match("test_(discovery|ops|wire|provider)_must", name)
     }
     assert len(rows) == len({case for case, _ in rows}) == 17
 
