@@ -224,11 +224,9 @@ async def test_a_person_at_a_terminal_reads_everything_before_they_approve_it(
         status, seen = await types("approve", code, "--full", answer="y")
         assert (status, "\x1b[8m" in seen, "\u202e" in seen) == (0, False, False)
         assert f'"text": {json.dumps(text)}' in seen.replace("\r\n", "\n")
-        assert (
-            seen.index("the last one matters")
-            < seen.index(f"amount: {PRICE} USDC")
-            < seen.index("Approve this one call?")
-        )
+        words = ("the last one matters", rf"amount +\S*{PRICE} USDC", r"Approve this one call\?")
+        places = [found.start() for one in words if (found := re.search(one, seen)) is not None]
+        assert (len(places), places) == (3, sorted(places)), "the amount stands beside the question"
         output_of(await host.buy(text))
         assert host.world.paid() == 1
 
