@@ -109,6 +109,7 @@ SANDBOX: Final = Extra(
             "fontTools": "fonttools",
             "fontpkg_noto_sans": "fontpkg-noto-sans",
             "markdown_it": "markdown-it-py",
+            "docx": "python-docx",
             "segno": "segno",
             "ruamel": "ruamel.yaml",
             **_SIGNATURES,

@@ -65,7 +65,7 @@ async def test_the_live_catalog_appears_as_tools_with_their_prices_first(seat: S
     assert set(tools) >= OWN
     assert "jecp_register" not in tools
     bought = [tool for name, tool in tools.items() if name not in OWN]
-    assert len(bought) >= 13
+    assert len(bought) >= 14
     assert all(NAME.match(tool.name) and tool.input_schema["type"] == "object" for tool in tools.values())
     assert all(re.search(r"\d USDC", tool.description.splitlines()[0]) for tool in bought)
     assert (

@@ -452,7 +452,7 @@ def test_what_is_on_sale_is_listed_searched_described_and_completed(
 ) -> None:
     env = account(hub)
     listed = json.loads(here("catalog", "--json", env=env).stdout)
-    assert len(listed) >= 13
+    assert len(listed) >= 14
     assert all(one["tool"] and one["price_usdc"] for one in listed)
     people = here("catalog", env=env).stdout
     assert re.search(r"^inkwell_invoice_render +0\.05 +bronze +Make an invoice PDF \(A4\)$", people, re.MULTILINE)

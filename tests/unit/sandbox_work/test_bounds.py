@@ -260,7 +260,9 @@ WORST: dict[str, Callable[[], tuple[str, str, dict[str, Any]]]] = (
             action,
             {"markdown": (unit * 100_000)[: SCHEMAS["inkwell/convert", action]["properties"]["markdown"]["maxLength"]]},
         )
-        for action, (place, unit) in itertools.product(("markdown-to-html", "markdown-to-pdf"), enumerate(MARKDOWN))
+        for action, (place, unit) in itertools.product(
+            ("markdown-to-html", "markdown-to-docx", "markdown-to-pdf"), enumerate(MARKDOWN)
+        )
     }
 )
 

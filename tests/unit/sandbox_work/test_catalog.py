@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_every_manifest_is_valid_to_the_letter() -> None:
 def test_several_providers_and_the_hub_sell_at_least_fourteen_actions_from_a_twentieth_cent_to_a_dollar_fifty() -> None:
     prices = [price(action) for _, action in listed()]
     assert len({manifest["namespace"] for manifest in work.manifests(NOW)}) >= 2
-    assert len(prices) >= 13
+    assert len(prices) >= 14
     assert (min(prices), max(prices)) == (500, 1_500_000)
 
 
@@ -148,7 +149,18 @@ def read_image(data: bytes) -> None:
         assert image.width > 1
 
 
-READERS = {"application/pdf": read_pdf, "image/png": read_image}
+def read_docx(data: bytes) -> None:
+    from docx import Document
+
+    assert zipfile.ZipFile(io.BytesIO(data)).testzip() is None
+    assert any(paragraph.text for paragraph in Document(io.BytesIO(data)).paragraphs)
+
+
+READERS = {
+    "application/pdf": read_pdf,
+    "image/png": read_image,
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": read_docx,
+}
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,28 @@ def test_html_keeps_the_structure_and_lets_nothing_run() -> None:
     assert output["headings"] == [{"level": 1, "text": "Title"}]
 
 
+def test_a_word_document_has_styles_numbers_and_a_table() -> None:
+    from docx import Document
+
+    document = Document(
+        io.BytesIO(artifact("inkwell/convert", "markdown-to-docx", {"markdown": MARKDOWN, "title": "T"}))
+    )
+    styles = {paragraph.text: paragraph.style.name for paragraph in document.paragraphs if paragraph.style}
+    assert styles["Title"] == "Heading 1"
+    assert styles["3.\tthree"] == "Normal"
+    assert styles["dot"] == "List Bullet"
+    assert styles["quoted"] == "Quote"
+    assert styles["x = 1"] == "No Spacing"
+    assert [[cell.text for cell in row.cells] for row in document.tables[0].rows] == [["h1", "h2"], ["c1", "c2"]]
+    bold = [run.text for paragraph in document.paragraphs for run in paragraph.runs if run.bold]
+    assert bold == ["bold"]
+    assert document.core_properties.title == "T"
+
+
+def test_a_word_document_survives_characters_xml_forbids() -> None:
+    assert artifact("inkwell/convert", "markdown-to-docx", {"markdown": "a\x01b \x0b \ufffe \ud800 c"})
+
+
 def test_a_pdf_has_every_word_of_the_source() -> None:
     text = pdf_text(artifact("inkwell/convert", "markdown-to-pdf", {"markdown": MARKDOWN}))
     for expected in ("Title", "bold", "slanted", "code", "a link", "3.", "four", "inner", "quoted", "x = 1", "c2"):
