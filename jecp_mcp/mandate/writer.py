@@ -86,6 +86,8 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._busy = False
+        self._retrying = False
+        """Whether what was set apart is being written."""
         self._turn = False
         self._timer: asyncio.TimerHandle | None = None
         self._crowd = False
@@ -166,8 +168,8 @@ class Writer:
         """
         if self._changes or self._busy:
             await self.do(lambda _books, _at: None)
-        if self._apart or self._flushing:
-            # Or another flush has begun to write it.
+        if self._apart or self._flushing or self._retrying:
+            # Or the timer or another flush has begun to write it.
             flushed = self._bind().create_future()
             self._flushing.append(flushed)
             if not self._busy:
@@ -191,7 +193,7 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._loop, self._timer, self._turn, self._busy = loop, None, False, False
+            self._loop, self._timer, self._turn, self._busy, self._retrying = loop, None, False, False, False
             self._flushing.clear()
         return loop
 
@@ -235,6 +237,7 @@ class Writer:
     def _write_apart(self) -> None:
         """Write what was set apart, in the thread: together, and where that fails, one by one as far as it goes."""
         batch, self._apart = list(self._apart), deque()
+        self._retrying = True
         self._in_thread(batch, self._commit_apart)
 
     def _in_thread(self, batch: list[_Change], commit: Callable[[Sequence[_Change], bool], list[Any]]) -> None:
@@ -246,7 +249,7 @@ class Writer:
         written.add_done_callback(lambda done: self._on_written(batch, done))
 
     def _on_written(self, batch: list[_Change], done: asyncio.Future[list[Any]]) -> None:
-        self._busy = False
+        self._busy = self._retrying = False
         outcomes = done.result()
         self._settle(batch, outcomes)
         if not any(change.awaited for change in batch):

@@ -147,8 +147,10 @@ class _Scan:
     def _close(self) -> bool:
         if len(self.sizes) == 1:
             return False
-        self._last = self.sizes.pop()
-        self.sizes[-1] += self._last
+        inside = self.sizes.pop()
+        # What stands in an empty group cannot be repeated: engines differ on it.
+        self._last = inside if inside > 1 else None
+        self.sizes[-1] += self._last or 0
         return True
 
     def _repeat(self, token: re.Match[str]) -> bool:

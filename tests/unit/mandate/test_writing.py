@@ -406,6 +406,28 @@ async def test_what_could_not_be_written_is_written_later_though_nobody_asks(
 
 
 @pytest.mark.anyio
+async def test_who_flushes_while_what_was_set_apart_is_tried_again_is_told_what_comes_of_it(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_RETRY", 3_600)
+    await ledger.reserve(reservation(ledger.session, call_id="large"))
+    room_for(ledger, 10)
+    ledger.conclude(Conclusion("large", Verdict.CHARGED, MicroUSDC(5), answer=bytes(1_000_000)))
+    do = ledger._writer.do
+
+    async def do_and_try_again(step: Any) -> Any:
+        done = await do(step)
+        ledger._writer._end_linger()  # as if the time to try again had come before the flush goes on
+        return done
+
+    monkeypatch.setattr(ledger._writer, "do", do_and_try_again)
+    with pytest.raises(LedgerUnavailable, match="disk is full"):
+        await ledger.flush()
+    monkeypatch.undo()
+    room_for(ledger, 1_000_000)
+
+
+@pytest.mark.anyio
 async def test_everybody_who_flushes_waits_for_what_was_set_apart(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,8 @@ THOROUGH = settings(max_examples=200, deadline=None, suppress_health_check=list(
         ("\\", False),
         (r"(\w{100}){100}", False),
         (r"(?:a|||||){999}", False),
+        (r"a(?:)b", True),
+        (r"(?:(?:))?", False),
         (r"^\S{1,500}$", True),
         (r"a\-b", True),
         (r"(?<year>\d{4})-(?<month>\d\d)", True),
