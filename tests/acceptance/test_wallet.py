@@ -53,7 +53,7 @@ async def test_the_wallet_follows_the_agent_from_its_first_free_call_up_the_tier
         unknown = await wallet(client)
         assert unknown["balance_usdc"] is None
         assert (unknown["trust_tier"], unknown["free_calls_remaining"], "next_tier" in unknown) == (None, None, False)
-        assert "none was bought from here yet" in unknown["not_known"]
+        assert "nothing was bought from here yet" in unknown["not_known"]
 
         output_of(await buy(client, "one"))
         output_of(await buy(client, "two"))

@@ -53,7 +53,7 @@ _HOLDS: Final = 10
 
 
 _TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
-_NEVER_CALLED: Final = "What is null the Hub tells with its answers, and none was bought from here yet."
+_NEVER_CALLED: Final = "What is null is not known yet: the Hub tells it with a purchase, and nothing was bought from here yet."
 _NOT_TOLD: Final = "What is null the Hub has told with none of the answers that are kept."
 
 _WINDOWS: Final[Mapping[Window, str]] = {

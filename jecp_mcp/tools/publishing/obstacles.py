@@ -42,7 +42,7 @@ class Obstacles:
         found = [_WORDS[one.code] for one in against if one.code in _WORDS]
         if self._policy.needs_approval(bound(self._policy, offer, tool, quote, _ANY)):
             lower = self._policy.without_approval(quote)
-            unless = "" if lower is None else f", but not by jecp_call with max_usdc {format_usdc(lower)}"
+            unless = "" if lower is None else f", unless bought by jecp_call with max_usdc {format_usdc(lower)}"
             found.append(f"Needs the user's approval{unless}.")
         return "".join(f"{one} " for one in found)
 

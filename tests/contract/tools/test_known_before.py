@@ -120,7 +120,7 @@ async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_p
     assert words["media_video_render"] == "Blocked: above the operator's limit for one call"
     assert words["docs_invoice_render"] == "Needs the user's approval"
     assert most["text_model_complete"].startswith(
-        "Needs the user's approval, but not by jecp_call with max_usdc 0.02. Metered: "
+        "Needs the user's approval, unless bought by jecp_call with max_usdc 0.02. Metered: "
     )
     assert words["stats_rank"] == "Needs trust tier gold"
     assert words["text_summary_extract"] == "Costs 0.01 USDC per call"

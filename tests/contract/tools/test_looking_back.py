@@ -74,7 +74,7 @@ async def test_the_wallet_says_what_can_be_spent_now_and_why_it_does_not_know_th
         await shop.dispatcher.call("docs_invoice_render", {"n": 7}, ME)
         after = await ask(shop, "jecp_wallet")
     assert (before["balance_usdc"], before["trust_tier"], before["free_calls_remaining"]) == (None, None, None)
-    assert "none was bought from here yet" in before["not_known"]
+    assert "nothing was bought from here yet" in before["not_known"]
     # What the limits leave may be more than the wallet holds.
     assert before["can_spend_now_usdc"] is None
     # The balance is the least now.
