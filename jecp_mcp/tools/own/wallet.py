@@ -53,8 +53,8 @@ _HOLDS: Final = 10
 
 
 _TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
-_NEVER_CALLED: Final = "What is null is not known yet: the Hub tells it with a purchase, and nothing was bought from here yet."
-_NOT_TOLD: Final = "What is null the Hub has told with none of the answers that are kept."
+_NEVER_CALLED: Final = "What is null the Hub tells with a purchase, and nothing was bought from here yet."
+_NOT_TOLD: Final = "What is null the Hub did not tell with the latest purchases; it may with a later one."
 
 _WINDOWS: Final[Mapping[Window, str]] = {
     Window.SESSION: "while this server runs",
@@ -230,7 +230,8 @@ class Wallet:
             if (lower := self._policy.without_approval(quote)) is not None:
                 made["no_approval_with"] = {"max_usdc": format_usdc(lower)}
         if tier is None and action.tier_rank:
-            made["tier_unknown"] = f"needs {clean(action.tier, 20, one_line=True)}"
+            earned = f", earned by {TIER_CALLS[action.tier]} calls" if action.tier in TIER_CALLS else ""
+            made["tier_unknown"] = f"needs {clean(action.tier, 20, one_line=True)}{earned}"
         if full is not None:
             made["limit"] = full
         return made if free is None else made | {"free_call": free}

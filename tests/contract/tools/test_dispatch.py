@@ -503,7 +503,9 @@ async def test_what_the_hub_does_not_tell_of_the_agent_is_not_shown(tmp_path: Pa
         await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         wallet = told(await shop.dispatcher.call("jecp_wallet", {}, ME))
     assert (wallet["trust_tier"], wallet["free_calls_remaining"], "next_tier" in wallet) == (None, None, False)
-    assert wallet["not_known"] == "What is null the Hub has told with none of the answers that are kept."
+    assert (
+        wallet["not_known"] == "What is null the Hub did not tell with the latest purchases; it may with a later one."
+    )
 
 
 async def test_the_open_holds_are_listed_newest_first_and_no_more_than_ten(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ async def test_a_tier_that_nobody_knows_to_be_missing_is_said_to_be_unknown(tmp_
     async with opened(tmp_path, goods=GOODS) as shop:
         described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_rank"}, ME))
         prepared = told(await shop.dispatcher.call("jecp_prepare", {"tool": "stats_rank", "arguments": {"n": 1}}, ME))
-    assert (described["blocked_by"], described["tier_unknown"]) == ([], "needs gold")
+    assert (described["blocked_by"], described["tier_unknown"]) == ([], "needs gold, earned by 500 calls")
     (issue,) = prepared["issues"]
     assert (issue["code"], issue["blocking"], "blocked_by" in prepared) == ("INSUFFICIENT_TRUST", False, False)
     assert "has not told the agent's yet" in issue["message"]
