@@ -34,7 +34,7 @@ def verify_webhook(
     Args:
         body: the request's body, byte for byte as it arrived.
         headers: the request's headers, in whatever case.
-        secret: the subscription's `hmac_secret`.
+        secret: the subscription's `hmac_secret`; space round it does not matter.
         window_seconds: how far the signature's time may lie from now, either way.
         clock: the time; the machine's unless given.
 

@@ -14,6 +14,7 @@ from jecp_mcp.wire.jecp.ids import split_capability, valid_action, valid_call_id
 MAX_CALL_BYTES: Final = 10 * 1024 * 1024
 """The longest request of an agent (JECP 01-protocol §3.4)."""
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{2,63}", re.ASCII)
+_STEP_ID: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,14 @@ def read_call(body: bytes) -> Call:
     if not isinstance(request, dict):
         raise WireError("the call is no JSON object")
     call_id, action = request.get("id"), request.get("action")
-    if not isinstance(call_id, str) or not valid_call_id(call_id.replace(":", "-")):
-        # A step of a composite action has its step's name behind a colon (JECP 04-manifest §5.2.5).
+    if not isinstance(call_id, str) or not _valid_id(*call_id.partition(":")):
         raise WireError("the call's id is none")
     if not isinstance(action, str) or not valid_action(action):
         raise WireError("the call's action is none")
     asked = split_capability(str(request.get("capability")))
     return Call(call_id, asked.capability, action, jsontext.plain(request.get("input", {})), asked.version)
+
+
+def _valid_id(call_id: str, colon: str, step_id: str) -> bool:
+    # A step of a composite action has its step's id behind a colon (JECP 04-manifest §5.2.5).
+    return valid_call_id(call_id) and (not colon or _STEP_ID.fullmatch(step_id) is not None)

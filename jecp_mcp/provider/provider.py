@@ -225,14 +225,10 @@ def _read_secret(text: str) -> str:
     try:
         sign(text.strip(), 0, b"")
     except WireError as exc:
-        raise ValueError("the secret is not base64 text; copy it whole, as the Hub showed it") from exc
-    if len(text.strip()) < _SHORTEST_SECRET:
-        raise ValueError("the secret is too short to protect anything; copy it whole, as the Hub showed it")
+        raise ValueError(f"{exc}; copy it whole, as the Hub showed it") from exc
     return text.strip()
 
 
-_SHORTEST_SECRET: Final = 22
-"""Characters of base64 that hold 16 bytes."""
 _NO_STORE: Final = {"content-type": "application/json", "cache-control": "no-store"}
 
 

@@ -116,6 +116,23 @@ class CallChecks:
                 f"input does not satisfy the schema: {violations[0]['reason']}",
                 details={"capability": listing.id, "action": offer.id, "errors": violations},
             )
+        self.check_trust(agent, listing, offer, call)
+        self.check_action_rate(agent, listing, offer, at)
+        free = agent.free_calls > 0 and call.dialect.variant != "invoke"
+        self._check_money(call, agent, offer, free=free, at=at)
+        headers = {
+            "content-type": "application/json",
+            "cache-control": "no-store",
+            **sunset_headers(listing, call.dialect, at),
+        }
+        return AcceptedCall(call, agent, listing, offer, free, headers)
+
+    def check_trust(self, agent: Agent, listing: Listing, offer: Offer, call: Call) -> None:
+        """See that an agent has earned an action, on its own or as a step.
+
+        Raises:
+            Refused: it has not.
+        """
         if TIERS.index(agent.tier) < TIERS.index(offer.tier):
             raise Refused(
                 "INSUFFICIENT_TRUST",
@@ -128,16 +145,15 @@ class CallChecks:
                 "This workflow requires a provenance hash.",
                 details={"subcause": "wire_malformed"},
             )
+
+    def check_action_rate(self, agent: Agent, listing: Listing, offer: Offer, at: int) -> None:
+        """Count a call of an action that has a limit of its own.
+
+        Raises:
+            Refused: the agent has made its calls of this minute.
+        """
         if offer.rate_limit_rpm:
             self._count_call(agent, ((f"{agent.agent_id} {listing.id}:{offer.id}", offer.rate_limit_rpm),), at)
-        free = agent.free_calls > 0 and call.dialect.variant != "invoke"
-        self._check_money(call, agent, offer, free=free, at=at)
-        headers = {
-            "content-type": "application/json",
-            "cache-control": "no-store",
-            **sunset_headers(listing, call.dialect, at),
-        }
-        return AcceptedCall(call, agent, listing, offer, free, headers)
 
     def _find(self, call: Call) -> Listing:
         try:

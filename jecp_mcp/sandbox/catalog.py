@@ -43,6 +43,17 @@ class Catalog:
         Raises:
             WireError: it is not valid; the message says where.
         """
+        listing = self._read(manifest, loopback=loopback)
+        try:
+            for offer in listing.offers.values():
+                for field in ("input_schema", "output_schema"):
+                    schema_validator(offer.raw[field])
+        except ValueError as exc:
+            raise WireError(f"the manifest is not valid: {exc}") from exc
+        self._add(listing)
+        return listing
+
+    def _read(self, manifest: Any, *, loopback: bool) -> Listing:
         # Imported late: pydantic costs more than the rest of the start.
         from jecp_mcp.wire.jecp.manifest import MAX_MANIFEST_BYTES, check_manifest
 
@@ -50,13 +61,9 @@ class Catalog:
             raise WireError(f"the manifest is larger than {MAX_MANIFEST_BYTES} bytes")
         check_manifest(manifest, loopback=loopback)
         try:
-            listing = read_manifest(manifest, self._work_of(manifest))
-            for offer in listing.offers.values():
-                schema_validator(offer.raw["input_schema"])
+            return read_manifest(manifest, self._work_of(manifest))
         except (MoneyError, ValueError) as exc:
             raise WireError(f"the manifest is not valid: {exc}") from exc
-        self._add(listing)
-        return listing
 
     def _work_of(self, manifest: Mapping[str, Any]) -> tuple[str, str] | None:
         """The work a manifest's ``extensions.sandbox.runs`` names, if it names one."""
@@ -155,7 +162,8 @@ class Catalog:
                 continue
             try:
                 # Whether this machine's providers are called is judged at each call.
-                self.publish(jsontext.loads(text, max_bytes=len(text)), loopback=True)
+                # So are its schemas, of which less may have been asked when it was published.
+                self._add(self._read(jsontext.loads(text, max_bytes=len(text)), loopback=True))
             except WireError as exc:
                 raise SettingsError(source, f"{capability}@{version}", str(exc)) from exc
 

@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Claim:
-    """A call id being worked on; `outcome` is what everyone waiting under it gets."""
+    """A call id being worked on; `outcome` is what everyone waiting under it gets, None when it broke off."""
 
     digest: bytes
     streaming: bool
-    outcome: asyncio.Future[Reply]
+    outcome: asyncio.Future[Reply | None]
 
 
 Answer = Reply | tuple[AcceptedCall, Claim, Fault | None] | tuple[Call, StoredAnswer]
@@ -94,8 +94,8 @@ class Hub:
         except SettingsError:
             self.close()
             raise
-        self.composites = Composites(self.catalog, self.fulfilment.run)
         self.checks = CallChecks(config, self.database, self.agents, self.catalog)
+        self.composites = Composites(self.catalog, self.checks, self.clock, self.fulfilment.run)
         self.database.sweep(now)
         self.agent_id, self.api_key = self.agents.default_agent(config.opening_balance, config.free_calls, now)
         self._claims: dict[tuple[str, str], Claim] = {}
@@ -195,17 +195,15 @@ class Hub:
             if claim.streaming:
                 raise Refused("STREAM_IN_PROGRESS", "A stream under this id is still open.", retry_after=1)
             outcome = await asyncio.shield(claim.outcome)
+            if outcome is None:
+                raise Refused("INTERNAL_ERROR", "The request under this id broke off; the same id can be sent again.")
             if outcome.status != 200 or not call.streaming:  # noqa: PLR2004  # HTTP OK
                 return outcome
 
     def release(self, key: tuple[str, str], claim: Claim, outcome: Reply | None) -> None:
-        """Give an agent's call id free again; `outcome` is what those waiting get, None ends their wait too."""
+        """Give an agent's call id free again; `outcome` is what those waiting get, None when it broke off."""
         self._claims.pop(key, None)
-        if claim.outcome.done():
-            return
-        if outcome is None:
-            claim.outcome.cancel()
-        else:
+        if not claim.outcome.done():
             claim.outcome.set_result(outcome)
 
     async def _deliver(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
@@ -219,6 +217,8 @@ class Hub:
         work, output = await self.fulfilment.run(accepted)
         duration = int((time.perf_counter() - started) * 1000)
         _, body = self.fulfilment.settle(accepted, output, work, duration)
+        # Those waiting get it too, when this turn of the loop is over: no receipt for a sale that is gone again.
+        await self.database.durable()
         return Reply(200, body, accepted.headers)
 
 

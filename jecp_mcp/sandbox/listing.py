@@ -28,13 +28,24 @@ class Offer:
     streaming: bool
     timeout_seconds: float
     runs: tuple[str, str] | None
-    _validator: Any = field(default=None, repr=False)
+    _validators: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def violations(self, value: Any) -> list[dict[str, str]]:
         """Where `value` breaks the input schema, by JSON pointer (RFC 6901); at most twenty places."""
-        if self._validator is None:
-            self._validator = schema_validator(self.raw.get("input_schema") or {})
-        return violations(self._validator, value)
+        return self._violations("input_schema", value)
+
+    def output_violations(self, value: Any) -> list[dict[str, str]]:
+        """Where what was delivered breaks the output schema, as `violations`."""
+        return self._violations("output_schema", value)
+
+    def _violations(self, name: str, value: Any) -> list[dict[str, str]]:
+        try:
+            if name not in self._validators:
+                self._validators[name] = schema_validator(self.raw.get(name) or {})
+        except ValueError as exc:
+            # Kept from when less was asked of a schema: nobody can say that a value keeps it.
+            return [{"instance_path": "", "schema_path": "", "reason": f"the {name} cannot be used: {str(exc)[:200]}"}]
+        return violations(self._validators[name], value)
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from jecp_mcp.errors import MoneyError
-from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC, format_usdc, parse_price
+from jecp_mcp.money import MICRO_PER_USDC, MOST_USDC, MicroUSDC, format_usdc, parse_price
 
 UNIT_OF_RATE: Mapping[str, str] = {
     "input_per_token_usdc": "input_tokens",
@@ -24,6 +24,9 @@ _UNIT_NAMES: Mapping[str, str] = {
     "chunks": "chunk",
     "audio_seconds": "second of audio",
 }
+
+MOST_UNITS = 10**15
+"""The most of a unit that one call may use."""
 
 _METERED = frozenset({"per_token", "per_chunk", "per_second"})
 
@@ -53,10 +56,19 @@ class Tariff:
         return f"{', '.join(rates)}, at most the call's budget"
 
     def charge(self, units: Mapping[str, int], most: MicroUSDC | None) -> MicroUSDC:
-        """The price of what was used, rounded up to a whole micro-USDC and never above `most`, the mandate."""
+        """The price of what was used, rounded up to a whole micro-USDC and never above `most`, the mandate.
+
+        Raises:
+            MoneyError: that is more than there can be.
+        """
         if not self.metered:
             return self.base
-        exact = sum((rate * units.get(unit, 0) for unit, rate in self.rates.items()), Decimal(0))
+        used = [(rate, units.get(unit, 0)) for unit, rate in self.rates.items()]
+        if any(count > MOST_UNITS for _, count in used):
+            raise MoneyError(f"more than {MOST_UNITS} units have no price")
+        exact = sum((rate * count for rate, count in used), Decimal(0))
+        if exact > MOST_USDC:
+            raise MoneyError(f"a price must not exceed {MOST_USDC} USDC")
         amount = MicroUSDC(int((exact * MICRO_PER_USDC).to_integral_value(ROUND_CEILING)))
         return amount if most is None else min(amount, most)
 

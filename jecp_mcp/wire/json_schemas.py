@@ -8,6 +8,7 @@ from typing import Any, Final
 import jsonschema_rs
 
 from jecp_mcp import jsontext
+from jecp_mcp.wire.schema_references import check_references
 
 _VIOLATIONS_SHOWN: Final = 20
 
@@ -16,10 +17,12 @@ def schema_validator(schema: Any) -> Any:
     """A validator that reads no other document, runs patterns in linear time and repeats nobody's input.
 
     Raises:
-        ValueError: it is no JSON Schema.
+        ValueError: it is no JSON Schema, or its references multiply beyond measure.
     """
+    plain = jsontext.plain(schema)
+    check_references(plain)
     return jsonschema_rs.validator_for(
-        jsontext.plain(schema),
+        plain,
         pattern_options=jsonschema_rs.RegexOptions(),
         retriever=_no_documents,
         mask="the value",

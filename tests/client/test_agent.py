@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import inspect
 import os
 import re
@@ -274,11 +275,20 @@ def test_only_what_the_hub_signed_of_late_is_a_webhook() -> None:
     two["x-jecp-webhook-signature"] = f"v1=AAAA, {two['x-jecp-webhook-signature']}"
     assert verify_webhook(EVENT, two, SECRET).id == "evt_1"
     now = int(SystemClock().now() / 1000)
-    other = base64.b64encode(b"another").decode()
+    other = base64.b64encode(b"another secret of some length").decode()
+    assert verify_webhook(EVENT, signed(), f" {SECRET}\n").id == "evt_1"
+    forged = {"x-jecp-webhook-timestamp": str(now)}
+    for key in (b"", b"\0", b"fifteen bytes..."[:15]):
+        digest = hmac.digest(key, str(now).encode() + b"." + EVENT, "sha256")
+        forged["x-jecp-webhook-signature"] = "v1=" + base64.b64encode(digest).decode()
+        for guessed in {base64.b64encode(key).decode(), f"{base64.b64encode(key).decode()}\n"}:
+            with pytest.raises(WebhookVerificationError, match="fewer than 16 bytes"):
+                verify_webhook(EVENT, forged, guessed)
     for body, headers, secret, reason in (
         (EVENT + b" ", signed(), SECRET, "not that of this body"),
         (EVENT, signed(secret=other), SECRET, "not that of this body"),
         (EVENT, signed() | {"x-jecp-webhook-signature": "v1=ü"}, SECRET, "not that of this body"),
+        (EVENT, signed() | {"x-jecp-webhook-signature": "v1=\ud800"}, SECRET, "not that of this body"),
         (EVENT, signed() | {"X-JECP-Webhook-Timestamp": str(now - 1)}, SECRET, "not that of this body"),
         (EVENT, signed(at=now - 400), SECRET, "more than 300 s"),
         (EVENT, signed(at=now + 400), SECRET, "more than 300 s"),

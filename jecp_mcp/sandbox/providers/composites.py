@@ -13,13 +13,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp import jsontext
-from jecp_mcp.sandbox.call_checks import AcceptedCall
+from jecp_mcp.clock import Clock
+from jecp_mcp.sandbox.call_checks import AcceptedCall, CallChecks
 from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.revenue_split import PROVIDER_PERCENT, SoldStep
+from jecp_mcp.sandbox.success_answers import sunset_refusal
+from jecp_mcp.wire.jecp.envelope import MAX_INPUT_BYTES
 from jecp_mcp.wire.jecp.tiers import TIERS
-from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work.capability import Work
@@ -29,18 +31,19 @@ Run = Callable[[AcceptedCall], Awaitable[tuple["Work", bytes]]]
 
 _TIMEOUT_MS: Final = 60_000
 _INPUT: Final = "input"
+_TOO_LARGE: Final = f"comes to an input of more than {MAX_INPUT_BYTES} bytes"
 _REFERENCE: Final = re.compile(r"\$\{([^{}]{1,200})\}")
 
 
 class _Unbound(Exception):  # never leaves this module
-    """A template names what is not there."""
+    """A template names what is not there, or comes to more than an input may."""
 
 
 class Composites:
     """Runs the composite actions of a catalog."""
 
-    def __init__(self, catalog: Catalog, run: Run) -> None:
-        self._catalog, self._run = catalog, run
+    def __init__(self, catalog: Catalog, checks: CallChecks, clock: Clock, run: Run) -> None:
+        self._catalog, self._checks, self._clock, self._run = catalog, checks, clock, run
 
     async def run(self, accepted: AcceptedCall) -> tuple[Work, bytes]:
         """Do every step; the outputs by their steps, and that as JSON text.
@@ -54,7 +57,7 @@ class Composites:
                 outputs, sold = await self._steps(accepted, composition)
         except TimeoutError as exc:
             raise Refused("COMPOSITE_TIMEOUT", "The steps took too long together. Nothing was charged.") from exc
-        broken = violations(schema_validator(accepted.offer.raw["output_schema"]), outputs)
+        broken = accepted.offer.output_violations(outputs)
         if broken:
             raise Refused(
                 "OUTPUT_INVALID",
@@ -69,7 +72,7 @@ class Composites:
         self, accepted: AcceptedCall, composition: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Sequence[SoldStep]]:
         goes_on = composition.get("on_step_failure") == "continue"
-        resolved = [(step, *self._resolve(step)) for step in composition["steps"]]
+        resolved = [(step, *self._resolve(step, accepted)) for step in composition["steps"]]
         # Since it was published a step's price may have risen.
         if sum(offer.tariff.base for _, _, offer in resolved) * 100 > accepted.offer.tariff.base * PROVIDER_PERCENT:
             raise Refused(
@@ -79,11 +82,11 @@ class Composites:
         sold: list[SoldStep] = []
         for step, listing, offer in resolved:
             try:
-                given = bind(step["input"], {_INPUT: accepted.call.arguments, **outputs})
+                given, size = bind(step["input"], {_INPUT: accepted.call.arguments, **outputs})
             except _Unbound as exc:
                 raise Refused(
                     "COMPOSITE_BIND_ERROR",
-                    f"Step '{step['id']}' refers to {exc}, which is not there. Nothing was charged.",
+                    f"Step '{step['id']}' {exc}. Nothing was charged.",
                     details={"failed_step_id": step["id"]},
                 ) from exc
             call = replace(
@@ -92,7 +95,7 @@ class Composites:
                 capability=step["call"],
                 action=offer.id,
                 arguments=given,
-                size=len(jsontext.dumps(given)),
+                size=size,
             )
             try:
                 output = await self._step(replace(accepted, call=call, listing=listing, offer=offer))
@@ -109,13 +112,14 @@ class Composites:
         """The JSON text of a step's output. Raises `Refused`."""
         if broken := accepted.offer.violations(accepted.call.arguments):
             raise Refused("INPUT_SCHEMA_VIOLATION", broken[0]["reason"], details={"errors": broken})
+        self._checks.check_action_rate(accepted.agent, accepted.listing, accepted.offer, self._clock.now())
         return (await self._run(accepted))[1]
 
-    def _resolve(self, step: Mapping[str, Any]) -> tuple[Listing, Offer]:
-        """What a step calls.
+    def _resolve(self, step: Mapping[str, Any], accepted: AcceptedCall) -> tuple[Listing, Offer]:
+        """What a step calls. It may have a newer version than when the composite was published.
 
         Raises:
-            Refused: it is not there, or has steps itself.
+            Refused: it is not there or no more, has steps itself, has no price of its own, or is not for this agent.
         """
         try:
             listing = self._catalog.find(step["call"])
@@ -130,6 +134,14 @@ class Composites:
                 f"Step '{step['id']}' is a composite itself. Nothing was charged.",
                 details={"failed_step_id": step["id"]},
             )
+        if listing.gone(now := self._clock.now()):
+            raise _step_failed(step["id"], sunset_refusal(listing, accepted.call.dialect, now))
+        if offer.tariff.metered:
+            raise _step_failed(step["id"], Refused("COMPOSITE_STEP_FAILED", "By now it costs what it uses."))
+        try:
+            self._checks.check_trust(accepted.agent, listing, offer, accepted.call)
+        except Refused as refused:
+            raise _step_failed(step["id"], refused) from refused
         return listing, offer
 
 
@@ -203,31 +215,50 @@ def _references(template: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def bind(template: Any, values: Mapping[str, Any]) -> Any:
-    """A step's input with what its ``${…}`` stand for (JECP 04-manifest §5.2.2).
+def bind(template: Any, values: Mapping[str, Any]) -> tuple[Any, int]:
+    """A step's input with what its ``${…}`` stand for (JECP 04-manifest §5.2.2), and its bytes as JSON text.
 
     A text that is one reference becomes the value; within a longer text a value is written as text.
     """
-    if isinstance(template, Mapping):
-        return {key: bind(item, values) for key, item in template.items()}
-    if isinstance(template, list):
-        return [bind(item, values) for item in template]
-    if not isinstance(template, str):
-        return jsontext.plain(template)
-    whole = _REFERENCE.fullmatch(template)
-    if whole is not None:
-        return _value(whole[1], values)
-    return _REFERENCE.sub(lambda found: _as_text(_value(found[1], values)), template)
+    binding = _Binding(values)
+    given = binding.bind(template)
+    size = len(jsontext.dumps(given))
+    if size > MAX_INPUT_BYTES:
+        raise _Unbound(_TOO_LARGE)
+    return given, size
 
 
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else jsontext.dumps(value).decode()
+class _Binding:
+    """The binding of one step's input, which ends as soon as it comes to more bytes than an input may have."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values, self._left = values, MAX_INPUT_BYTES
+
+    def bind(self, template: Any) -> Any:
+        if isinstance(template, Mapping):
+            return {key: self.bind(item) for key, item in template.items()}
+        if isinstance(template, list):
+            return [self.bind(item) for item in template]
+        if not isinstance(template, str):
+            return jsontext.plain(template)
+        whole = _REFERENCE.fullmatch(template)
+        if whole is not None:
+            return self._value(whole[1])[0]
+        return _REFERENCE.sub(lambda found: _as_text(*self._value(found[1])), template)
+
+    def _value(self, reference: str) -> tuple[Any, bytes]:
+        """What a reference stands for, and that as JSON text. Raises `_Unbound`."""
+        found: Any = self._values
+        for part in reference.split("."):
+            if not isinstance(found, Mapping) or part not in found:
+                raise _Unbound(f"refers to ${{{reference}}}, which is not there")
+            found = found[part]
+        written = jsontext.dumps(found)
+        self._left -= len(written)
+        if self._left < 0:
+            raise _Unbound(_TOO_LARGE)
+        return found, written
 
 
-def _value(reference: str, values: Mapping[str, Any]) -> Any:
-    found: Any = values
-    for part in reference.split("."):
-        if not isinstance(found, Mapping) or part not in found:
-            raise _Unbound(f"${{{reference}}}")
-        found = found[part]
-    return found
+def _as_text(value: Any, written: bytes) -> str:
+    return value if isinstance(value, str) else written.decode()

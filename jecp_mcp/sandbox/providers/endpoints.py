@@ -211,6 +211,8 @@ async def finish_onboarding(hub: Hub, request: Request, _dialect: Dialect) -> Re
         with hub.database.atomic():
             hub.providers.note_onboarded(provider.provider_id, now)
             waiting = hub.manifests.activate(provider.provider_id)
+        # What cannot be written down is not for sale.
+        await hub.database.durable()
         for published in waiting:
             hub.catalog.publish(published.manifest, loopback=True)
     return Reply(303, b"", {"location": f"/onboarding/{token}", "cache-control": "no-store"})
@@ -240,17 +242,20 @@ async def publish(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     if earlier is not None:
         if not only_ends(earlier.manifest, manifest):
             raise version_exists(capability, version)
-        return _published(hub, hub.manifests.end(earlier, manifest), warnings, 200)
+        return await _published(hub, hub.manifests.end(earlier, manifest), warnings, 200)
     if not await hub.forwarder.is_healthy(manifest["endpoint"]):
         raise invalid_manifest([("/endpoint", "POST <endpoint>/health is not answered with 200 within 10 seconds")])
+    # Onboarding may have been finished meanwhile.
+    provider = hub.providers.of_namespace(provider.namespace) or provider
     payable = provider.stripe_verified or not is_paid(manifest)
     kept = hub.manifests.keep(provider.provider_id, manifest, "active" if payable else "submitted")
     if not payable:
         warnings.append("not for sale yet: finish POST /v1/providers/connect-stripe, so that you can be paid")
-    return _published(hub, kept, warnings, 201)
+    return await _published(hub, kept, warnings, 201)
 
 
-def _published(hub: Hub, kept: Published, warnings: Sequence[str], status: int) -> Reply:
+async def _published(hub: Hub, kept: Published, warnings: Sequence[str], status: int) -> Reply:
+    await hub.database.durable()
     if kept.status == "active":
         hub.catalog.publish(kept.manifest, loopback=True)
     ending = (kept.manifest.get("deprecation") or {}).get("status", "active")

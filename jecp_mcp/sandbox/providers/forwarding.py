@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock
-from jecp_mcp.errors import WireError
+from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.sandbox.call_checks import AcceptedCall
@@ -25,7 +25,6 @@ from jecp_mcp.settings.merchants import read_place
 from jecp_mcp.wire.jecp.envelope import PROTOCOL
 from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from jecp_mcp.wire.jecp.webhooks import sign
-from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work.capability import Work
@@ -97,10 +96,7 @@ class Forwarder:
             raise _unreachable(exc.reason) from exc
         work = _read(answer.status, answer.headers.get("content-type", "application/json"), answer.body, offer.tariff)
         output = output_text(work, offer)
-        broken = violations(
-            schema_validator(offer.raw.get("output_schema") or {}),
-            jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None)),
-        )
+        broken = offer.output_violations(jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None)))
         if broken:
             raise Refused(
                 "OUTPUT_INVALID",
@@ -177,6 +173,12 @@ def _units(value: Any, tariff: Tariff) -> Mapping[str, int]:
                 "OUTPUT_INVALID", f"The provider's answer does not say how many {unit} it used. Nothing was charged."
             )
         units[unit] = amount
+    try:
+        tariff.charge(units, None)
+    except MoneyError as exc:
+        raise Refused(
+            "OUTPUT_INVALID", "The provider's answer says that it used more than can be priced. Nothing was charged."
+        ) from exc
     return units
 
 

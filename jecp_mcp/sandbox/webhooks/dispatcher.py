@@ -29,7 +29,7 @@ class Dispatcher:
 
     def __init__(self, outbox: Outbox, gate: HttpGate, clock: HubClock) -> None:
         self._outbox, self._gate, self._clock = outbox, gate, clock
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}
 
     @property
     def under_way(self) -> int:
@@ -40,7 +40,7 @@ class Dispatcher:
         """Begin to send what is due; when there is more, in Unix milliseconds, if that is known."""
         now = self._clock.now()
         for delivery in self._outbox.due(now, AT_ONCE - len(self._busy), self._busy):
-            self._busy.add(delivery.subscription_id)
+            self._busy[delivery.subscription_id] = delivery.subscriber
             group.start_soon(self._send, delivery)
         return None if len(self._busy) >= AT_ONCE else self._outbox.next_due(self._busy)
 
@@ -73,9 +73,10 @@ class Dispatcher:
                 self._outbox.note_failure(delivery, failure, self._clock.now(), final=refused)
             else:
                 self._outbox.note_success(delivery, self._clock.now())
+            await self._outbox.durable()
         except HubDatabase.Fault as exc:
             # It stays due, and is sent again once that can be written down.
             log.warning("what became of a webhook cannot be written now: %s", exc)
             await anyio.sleep(AFTER_FAULT_SECONDS)
-        self._busy.discard(delivery.subscription_id)
+        del self._busy[delivery.subscription_id]
         self._outbox.written.ring()

@@ -64,10 +64,13 @@ def _read_yaml(text: bytes) -> Any:
         # Events, not objects: the library makes nothing of what a stranger wrote.
         events = YAML(typ="safe", pure=True).parse(text.decode("utf-8"))
         return _document(iter(events))
-    except (YAMLError, UnicodeDecodeError) as exc:
+    except ManifestUnreadable:
+        raise
+    except (YAMLError, ValueError, OverflowError) as exc:
+        # The library lets numbers through that are none of a character, or of a version.
         mark = getattr(exc, "problem_mark", None)
         where = "" if mark is None else f" in line {mark.line + 1}"
-        why = getattr(exc, "problem", None) or "it is no YAML in UTF-8"
+        why = getattr(exc, "problem", None) or "it is no YAML 1.2 in UTF-8"
         raise ManifestUnreadable(f"the manifest cannot be read as YAML{where}: {why}") from exc
 
 

@@ -24,6 +24,7 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 GRACE_SECONDS: Final = (0, 604_800)
 """The shortest and the longest time for which any Hub takes a replaced key."""
 _ERROR_STATUS: Final = 400
+_SECRETS: Final = frozenset({"provider_api_key", "hmac_secret"})
 
 
 class Answer(NamedTuple):
@@ -157,7 +158,11 @@ def parse_registration(answer: Answer, endpoint_url: str) -> ProviderRegistratio
         return data
     names = ("provider_id", "namespace", "provider_api_key", "hmac_secret", "dns_verification_token")
     found = {name: data.get(name) for name in names}
-    texts = {name: text for name, text in found.items() if isinstance(text, str) and not credential_fault(text)}
+    texts = {
+        name: text
+        for name, text in found.items()
+        if isinstance(text, str) and text and not (name in _SECRETS and credential_fault(text))
+    }
     if len(texts) < len(names):
         raise WireError("the Hub's answer to the registration lacks " + ", ".join(sorted(set(names) - set(texts))))
     host = (urlsplit(endpoint_url).hostname or "").lower()
@@ -167,7 +172,7 @@ def parse_registration(answer: Answer, endpoint_url: str) -> ProviderRegistratio
         api_key=texts["provider_api_key"],
         hmac_secret=texts["hmac_secret"],
         dns_record=TxtRecord(f"_jecp.{host}", f"jecp-verify={texts['dns_verification_token']}"),
-        raw={name: value for name, value in data.items() if name not in {"provider_api_key", "hmac_secret"}},
+        raw={name: value for name, value in data.items() if name not in _SECRETS},
     )
 
 

@@ -130,7 +130,8 @@ def _subscription(data: JSONObject) -> Subscription | None:
         last_success_at=_text(data.get("last_success_at")),
         last_error=_text(data.get("last_error")),
         failures=failures if isinstance(failures, int) and not isinstance(failures, bool) else None,
-        raw={name: value for name, value in data.items() if name != "hmac_secret"},
+        # What was wrapped stands here unwrapped already.
+        raw={name: value for name, value in data.items() if name not in {"hmac_secret", "subscription", "data"}},
     )
 
 
