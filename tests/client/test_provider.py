@@ -264,6 +264,9 @@ async def test_what_a_provider_answers_is_what_its_manifest_promises() -> None:
     async def answer(body: bytes) -> Any:
         return await provider.answer(signed(body), body)
 
+    # A step's call is its composite's, the longest there may be, and the step's id, the longest there may be.
+    for call_id in ("a" * 64 + ":" + "s" * 31, "abcd:s"):
+        assert (await answer(call(id=call_id))).status == 200
     image = await answer(call(input={"text": "bytes"}))
     assert (image.headers["content-type"], image.body) == ("image/png", b"\x89PNG")
     assert json.loads((await answer(call(input={"text": "metered"}))).body)["meter_summary"] == {"chunks": 2}
@@ -277,6 +280,10 @@ async def test_what_a_provider_answers_is_what_its_manifest_promises() -> None:
         (call(capability="words/others"), 404, "CAPABILITY_NOT_FOUND"),
         (call(capability="?"), 400, "PARSE_ERROR"),
         (call(id=7), 400, "PARSE_ERROR"),
+        *(
+            (call(id=wrong), 400, "PARSE_ERROR")
+            for wrong in ("abc", "abc:a", "call_1:", "call_1:A", "call_1:a:b", "a" * 65)
+        ),
         (call(action=7), 400, "PARSE_ERROR"),
         (b"[]", 400, "PARSE_ERROR"),
         (b"{", 400, "PARSE_ERROR"),

@@ -143,3 +143,46 @@ def test_a_composite_whose_steps_no_longer_fit_costs_nothing(place: House, point
     answer = buyer.buy(f"{whole.namespace}/bundle", "twice").json()["error"]
     assert (answer["code"], "cost more" in answer["message"]) == ("COMPOSITE_STEP_FAILED", True)
     assert (buyer.books()["charged_micro"], sold.statement()["entries"]) == (0, [])
+
+
+def test_what_a_step_became_since_is_no_way_round_its_price_trust_rate_or_end(
+    place: House, point: Endpoint, sold: Seller
+) -> None:
+    bundler, _ = publish(place, point, composed(sold))
+    buyer = place.buyer()
+    metered = {"base": "$0", "currency": "USD", "model": "per_chunk", "per_chunk_usdc": 0.002}
+    later = [
+        ("2.0.0", {"trust_tier_required": "platinum"}, "INSUFFICIENT_TRUST"),
+        ("2.1.0", {"pricing": metered}, "COMPOSITE_STEP_FAILED"),
+        ("2.2.0", {"rate_limit_rpm": 3}, None),
+    ]
+    for version, changes, upstream in later:
+        new = manifest(sold.namespace, point.url, version=version, actions=[{**COUNTS, **changes}])
+        sold.publish(new).raise_for_status()
+        if upstream is None:
+            continue
+        point.calls.clear()
+        answer = buyer.buy(f"{bundler.namespace}/bundle", "twice").json()["error"]
+        assert (answer["code"], answer["details"]["upstream_error"]["code"]) == ("COMPOSITE_STEP_FAILED", upstream)
+        assert point.calls == []
+    buyer.buy(f"{bundler.namespace}/bundle", "twice").raise_for_status()
+    charged = buyer.books()["charged_micro"]
+    buyer.buy(f"{sold.namespace}/words", "count").raise_for_status()
+    answer = buyer.buy(f"{bundler.namespace}/bundle", "twice").json()["error"]
+    assert answer["details"]["upstream_error"]["code"] == "RATE_LIMITED"
+    assert buyer.books()["charged_micro"] == charged + 10_000
+
+
+def test_the_steps_inputs_come_to_no_more_than_an_input_may(place: House, point: Endpoint, sold: Seller) -> None:
+    many = {"text": "${input.text}" * 300}
+    whole = {"text": "x", "more": ["${input.text}"] * 300}
+    buyer = place.buyer()
+    for given in (many, whole):
+        step = {"id": "first", "call": f"{sold.namespace}/words", "action": "count", "input": given}
+        bundler, _ = publish(place, point, composed(sold, steps=[step]))
+        point.calls.clear()
+        answer = buyer.buy(f"{bundler.namespace}/bundle", "twice", input={"text": "x" * 1_000_000}).json()["error"]
+        assert (answer["code"], answer["details"]["failed_step_id"]) == ("COMPOSITE_BIND_ERROR", "first")
+        assert "more than 5242880 bytes" in answer["message"]
+        assert point.calls == []
+    assert buyer.books()["charged_micro"] == 0

@@ -87,6 +87,10 @@ def test_a_metered_action_costs_what_its_provider_says_it_used(place: House, sel
     assert buyer.books()["charged_micro"] == 6_000
     seller.endpoint.instead = (200, "application/json", b'{"result":{"words":1}}')
     assert code(buyer.buy(f"{seller.namespace}/words"), 502) == "OUTPUT_INVALID"
+    for units in (10**15, 10**15 + 1, 10**19, 10**400):
+        said = b'{"result":{"words":1},"meter_summary":{"chunks":%d}}' % units
+        seller.endpoint.instead = (200, "application/json", said)
+        assert code(buyer.buy(f"{seller.namespace}/words"), 502) == "OUTPUT_INVALID"
     assert buyer.books()["charged_micro"] == 6_000
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 
+from jecp_mcp.sandbox import background
 from jecp_mcp.sandbox.app import build_app, hub_of
 from jecp_mcp.sandbox.run import SandboxConfig
+from jecp_mcp.sandbox.webhooks import dispatcher
+from tests.contract.providers.conftest import COUNTS, endpoint, manifest
 from tests.contract.sandbox.conftest import error
-from tests.contract.sandbox.test_webhooks import client_of
+from tests.contract.sandbox.receiver import receiver
+from tests.contract.sandbox.test_webhooks import client_of, ended
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -52,3 +57,85 @@ async def test_what_cannot_be_committed_is_not_answered_and_not_sold() -> None:
         assert [row["call_id"] for row in (await books(http))["transactions"]] == ["warm-up-1"]
         assert (await call(http, "call-0001")).status_code == 200
         assert [row["call_id"] for row in (await books(http))["transactions"]] == ["warm-up-1", "call-0001"]
+
+
+async def test_nobody_who_waits_gets_a_receipt_for_a_sale_that_could_not_be_kept() -> None:
+    app = build_app(SandboxConfig())
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        http._transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        hub, answers = hub_of(app), []
+        hub.fulfilment.workers.submit(int).result()
+        begun, goes_on = anyio.Event(), anyio.Event()
+        run = hub.fulfilment.run
+
+        async def held(accepted: Any) -> Any:
+            begun.set()
+            await goes_on.wait()
+            return await run(accepted)
+
+        hub.fulfilment.run = held  # type: ignore[method-assign]  # holds the work until the others wait for it
+
+        async def ask() -> None:
+            answers.append(await call(http, "call-0001"))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await begun.wait()
+            for _ in range(3):
+                group.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            await hub.database.durable()
+            hub.database._db.set_commit_hook(lambda: True)
+            goes_on.set()
+        hub.database._db.set_commit_hook(None)
+        assert len(answers) == 4
+        for answer in answers:
+            error(answer, "INTERNAL_ERROR", 500)
+        assert (await books(http))["transactions"] == []
+        assert (await call(http, "call-0001")).status_code == 200
+
+
+async def test_a_manifest_that_could_not_be_kept_is_not_for_sale() -> None:
+    app = build_app(SandboxConfig(loopback=True))
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        http._transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        hub = hub_of(app)
+        with endpoint() as point:
+            body = {"namespace": "words", "display_name": "Words", "owner_email": "a@words.example", "country": "JP"}
+            made = await http.post("/v1/providers/register", json={**body, "endpoint_url": point.url})
+            auth = {"Authorization": f"Bearer {made.json()['provider_api_key']}"}
+            await http.post("/v1/providers/verify-dns", json={}, headers=auth)
+            link = await http.post("/v1/providers/connect-stripe", json={}, headers=auth)
+            free = {**COUNTS, "pricing": {"base": "$0", "currency": "USD", "model": "flat"}}
+            given = {"json": manifest("words", point.url, actions=[free]), "headers": auth}
+            hub.database._db.set_commit_hook(lambda: True)
+            assert (await http.post("/v1/manifests", **given)).status_code == 500
+            assert not hub.catalog.has_namespace("words")
+            hub.database._db.set_commit_hook(None)
+            paid = {"json": manifest("words", point.url), "headers": auth}
+            assert (await http.post("/v1/manifests", **paid)).json()["status"] == "submitted"
+            hub.database._db.set_commit_hook(lambda: True)
+            assert (await http.post(link.json()["onboarding_url"])).status_code == 500
+            assert not hub.catalog.has_namespace("words")
+            hub.database._db.set_commit_hook(None)
+            assert (await http.post(link.json()["onboarding_url"])).status_code == 303
+            assert hub.catalog.has_namespace("words")
+
+
+async def test_a_webhook_whose_success_could_not_be_kept_keeps_its_place_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in (background, dispatcher):
+        monkeypatch.setattr(module, "AFTER_FAULT_SECONDS", 0.01)
+    app = build_app(SandboxConfig(loopback=True))
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        hub = hub_of(app)
+        with receiver() as told:
+            made = await http.post("/v1/subscriptions", json={"endpoint_url": told.url})
+            await http.post(f"/v1/subscriptions/{made.json()['subscription_id']}/test")
+            hub.database._db.set_commit_hook(lambda: True)
+            with anyio.fail_after(60):
+                while "what became of a webhook" not in caplog.text:
+                    await anyio.lowlevel.checkpoint()
+            hub.database._db.set_commit_hook(None)
+            await ended(http)

@@ -45,6 +45,9 @@ def test_a_manifest_says_what_its_text_says(text: str, value: Any) -> None:
         (b"a: " + b"9" * 5_000, "without quotes"),
         (b"\xff\xfe", "UTF-8"),
         (b'{"a": 1', "JSON"),
+        (b'a: "\\U00110000"', "YAML"),
+        (b'a: "\\UFFFFFFFF"', "YAML"),
+        (b"%YAML " + b"1" * 5_000 + b".1\n---\na", "YAML"),
     ],
 )
 def test_what_is_no_manifest_is_refused_by_its_line(text: bytes, why: str) -> None:
