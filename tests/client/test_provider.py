@@ -35,6 +35,7 @@ from jecp_mcp.provider import (
     Provider,
     load_manifest,
 )
+from jecp_mcp.wire.jecp.provider_account import Answer, parse_registration
 from tests.contract.providers.conftest import COUNTS, Endpoint, House, endpoint, house, manifest
 from tests.contract.sandbox.conftest import TurnableClock
 from tests.faults.rails.raw_hub import raw_hub, says
@@ -80,6 +81,29 @@ async def registered(place: House, point: Endpoint, **changes: Any) -> Any:
 
 def client(place: House, key: str) -> JecpProviderClient:
     return JecpProviderClient(key, base_url=str(place.http.base_url))
+
+
+@pytest.mark.parametrize("namespace", ["abc", "wxyz"])
+def test_a_short_namespace_loses_no_key_and_a_short_secret_is_none(namespace: str) -> None:
+    answer = {
+        "provider_id": "p1",
+        "namespace": namespace,
+        "provider_api_key": "sbx_pk_" + "0" * 48,
+        "hmac_secret": SECRET,
+        "dns_verification_token": "t",
+    }
+
+    def read(**changes: str) -> Any:
+        body = json.dumps({**answer, **changes}).encode()
+        return parse_registration(Answer(201, {}, body, UnixMs(NOW * 1000)), "https://words.example/jecp")
+
+    assert (read().namespace, read().hmac_secret) == (namespace, SECRET)
+    for name in ("provider_api_key", "hmac_secret"):
+        with pytest.raises(WireError, match=name):
+            read(**{name: "abc"})
+    for name in answer:
+        with pytest.raises(WireError, match=name):
+            read(**{name: ""})
 
 
 @pytest.mark.slow

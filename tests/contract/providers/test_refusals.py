@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from jecp_mcp.sandbox.catalog import Catalog
 from tests.contract.providers.conftest import COUNTS, Endpoint, House, Seller, endpoint, house, manifest
 from tests.contract.sandbox.conftest import manifest as cataloged
 
@@ -248,3 +250,35 @@ def test_a_provider_that_is_slow_or_away_is_refused_and_costs_nothing(place: Hou
         point.goes_on.set()
     assert buyer.buy(f"{seller.namespace}/words").json()["error"]["code"] == "PROVIDER_UNREACHABLE"
     assert buyer.books()["charged_micro"] == 0
+
+
+DOUBLING = {
+    "$defs": {
+        **{f"d{number}": {"anyOf": [{"$ref": f"#/$defs/d{number + 1}"}] * 2} for number in range(40)},
+        "d40": {"type": "integer"},
+    },
+    "$ref": "#/$defs/d0",
+}
+"""Nothing that is no integer is ever found to be none."""
+
+
+@pytest.mark.parametrize("field", ["input_schema", "output_schema"])
+def test_a_schema_that_multiplies_is_not_published_and_one_from_before_holds_nobody_up(
+    place: House, seller: Seller, field: str
+) -> None:
+    assert seller.post("/v1/providers/verify-dns").json()["verified"]
+    example = {"input": {"text": "x"}, "output": {"words": 1}}
+    made = manifest(seller.namespace, seller.endpoint.url, actions=[{**COUNTS, field: DOUBLING, "examples": [example]}])
+    answer = seller.publish(made)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_MANIFEST")
+    [fault] = answer.json()["error"]["details"]["errors"]
+    assert fault["instance_path"] == f"/actions/0/{field}"
+    assert "multiply beyond measure" in fault["reason"]
+    shown = cataloged(actions=[{**COUNTS, field: DOUBLING, "examples": []}])
+    answer = place.http.post("/sandbox/catalog", json={"manifest": shown})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_MANIFEST")
+    catalog = Catalog([], [])
+    catalog.restore([(f"{seller.namespace}/words", "1.0.0", json.dumps(made))], "hub.sqlite")
+    offer = catalog.find(f"{seller.namespace}/words").offers["count"]
+    look = offer.violations if field == "input_schema" else offer.output_violations
+    assert [f"the {field} cannot be used" in each["reason"] for each in look({"text": "x"})] == [True]

@@ -139,3 +139,23 @@ async def test_a_webhook_whose_success_could_not_be_kept_keeps_its_place_until_i
                     await anyio.lowlevel.checkpoint()
             hub.database._db.set_commit_hook(None)
             await ended(http)
+
+
+async def test_a_manifest_published_while_its_provider_becomes_payable_is_for_sale() -> None:
+    app = build_app(SandboxConfig(loopback=True))
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        hub = hub_of(app)
+        body = {"namespace": "words", "display_name": "Words", "owner_email": "a@words.example", "country": "JP"}
+        url = "http://127.0.0.1:9/jecp"
+        made = await http.post("/v1/providers/register", json={**body, "endpoint_url": url})
+        auth = {"Authorization": f"Bearer {made.json()['provider_api_key']}"}
+        await http.post("/v1/providers/verify-dns", json={}, headers=auth)
+        link = (await http.post("/v1/providers/connect-stripe", json={}, headers=auth)).json()["onboarding_url"]
+
+        async def healthy_once_onboarded(_endpoint: str) -> bool:
+            return (await http.post(link)).status_code == 303
+
+        hub.forwarder.is_healthy = healthy_once_onboarded  # type: ignore[method-assign]  # takes as long as that
+        answer = await http.post("/v1/manifests", json=manifest("words", url), headers=auth)
+        assert answer.json()["status"] == "active"
+        assert hub.catalog.has_namespace("words")
