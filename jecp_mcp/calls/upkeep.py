@@ -251,6 +251,7 @@ class Upkeep:
 
     async def _as_it_stands(self, row: CallRow) -> CallRow | None:
         try:
+            await self._ledger.flush()
             return await self._ledger.row(row.call_id)
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message

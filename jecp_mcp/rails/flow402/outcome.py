@@ -59,6 +59,7 @@ from jecp_mcp.wire.flow402.receipt import Receipt, ReceiptStatus
 _KEY_IN_USE: Final = 409
 """The key is known there: somebody on the way may have sent the request twice, and it may be paid."""
 _FINAL: Final = frozenset({ReceiptStatus.CONFIRMED, ReceiptStatus.REFUNDED})
+_UNSEEN: Final = frozenset({ReceiptStatus.VOID, ReceiptStatus.EXPIRED_UNCONFIRMED})
 _RECONCILED: Final = frozenset({"none", "resolved", "refunded"})
 """Where nobody works on finding out whether a payment that was not seen on its chain was made."""
 _WHOLE: Final = MicroUSDC(10**15)
@@ -240,13 +241,13 @@ def _came_back(receipt: Receipt) -> bool:
     """Whether a charge does not stand, as far as is known: of what is still being reconciled that is not known."""
     if receipt.status is ReceiptStatus.REFUNDED:
         return True
-    ended = receipt.status in {ReceiptStatus.VOID, ReceiptStatus.EXPIRED_UNCONFIRMED}
-    return ended and receipt.reconciliation in _RECONCILED
+    return receipt.status in _UNSEEN and receipt.reconciliation in _RECONCILED
 
 
 def _status(receipt: Receipt) -> str:
-    settled = receipt.reconciliation in _RECONCILED
-    return receipt.status.value if settled else f"{receipt.status.value} (reconciliation {receipt.reconciliation})"
+    if receipt.status in _UNSEEN and receipt.reconciliation not in _RECONCILED:
+        return f"{receipt.status.value} (reconciliation {receipt.reconciliation})"
+    return receipt.status.value
 
 
 def _lost(heard: Lost, asked: Asked) -> Outcome:

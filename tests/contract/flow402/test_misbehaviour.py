@@ -219,6 +219,16 @@ async def test_a_network_taken_out_since_is_not_paid_on(home: GovernedHouse, mon
     assert await home.made() == {}
 
 
+async def test_a_round_gives_up_on_receipts_that_are_not_given(home: GovernedHouse) -> None:
+    for number in range(5):
+        await home.buy(f"/qr-code?text={number}")
+    for _ in range(5):
+        home.plane.fault("html", on="receipts")
+    home.pass_time(31)
+    assert await home.bridge.calls._upkeep.recover(), "after three in vain the others are left for a while"
+    assert len([row for row in await home.rows() if "the receipt cannot be read" in str(row.evidence)]) == 3
+
+
 @pytest.mark.parametrize("wrong", ["html", "problem", "lost", "unauthorized"])
 async def test_a_receipt_that_cannot_be_read_now_is_looked_at_again(home: GovernedHouse, wrong: str) -> None:
     await home.buy(QR)
