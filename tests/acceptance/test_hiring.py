@@ -195,7 +195,7 @@ def test_at_a_terminal_an_agent_is_hired_its_jobs_are_listed_and_its_result_is_s
     work = json.dumps(TASK["input"])
     told = run("hire", "words", "--instruction", "Count", "--input", "-", "--budget", "0.04", given=work)
     assert '"words": 3' in told
-    assert "Paid 0.02 USDC" in told
+    assert "Owed 0.02 USDC" in told
     agent.cost = 0.04
     assert '"words": 2' in run(
         "hire", agent.id, "--instruction", "Count", "--input", '{"text": "a b"}', "--timeout", "9"

@@ -13,17 +13,17 @@ from tests.scale.test_market import by_meaning
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
-MORSE = {
+PHYSICISTS = {
     "namespace": "lectern",
-    "capability": "morse",
+    "capability": "physics",
     "version": "1.0.0",
-    "description": "Turns text into the sound of Morse code.",
-    "tags": ["audio", "wav", "morse"],
-    "endpoint": "https://lectern.example/jecp/morse",
+    "description": "Knows every physicist.",
+    "tags": ["physicist"],
+    "endpoint": "https://lectern.example/jecp/physics",
     "actions": [
         {
-            "id": "send",
-            "description": "Send a text in Morse code as a WAV sound.",
+            "id": "physicist",
+            "description": "Name a physicist.",
             "pricing": {"base": "$0.06", "currency": "USDC", "model": "per_call"},
             "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
             "output_schema": {"type": "object"},
@@ -37,8 +37,8 @@ MORSE = {
 async def test_a_server_finds_what_shares_no_word_with_the_query(road: Road, wanted: bool, tmp_path: Path) -> None:
     by_meaning()
     settings = {"tools__mode": "search", "catalog__embeddings": str(wanted)}
-    (tmp_path / "morse.json").write_text(json.dumps([MORSE]))
-    with sandbox(tmp_path / "hub.sqlite", "--catalog", str(tmp_path / "morse.json")) as hub:
+    (tmp_path / "physics.json").write_text(json.dumps([PHYSICISTS]))
+    with sandbox(tmp_path / "hub.sqlite", "--catalog", str(tmp_path / "physics.json")) as hub:
         async with connect(road, hub, tmp_path / "state", settings=settings) as client:
-            found = output_of(await client.call_tool("jecp_search", {"query": "encoded semaphore"}))
-    assert ("lectern_morse_send" in {one["tool"] for one in found["results"]}) == wanted
+            found = output_of(await client.call_tool("jecp_search", {"query": "chemist"}))
+    assert ("lectern_physics_physicist" in {one["tool"] for one in found["results"]}) == wanted

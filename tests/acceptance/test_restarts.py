@@ -107,7 +107,8 @@ def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, t
         assert host.process.wait(60) == 0
     with served(hub, tmp_path) as host:
         (call,) = host.ask("tools/call", name="jecp_status", arguments={})["structuredContent"]["calls"]
-        assert call["charged"] in {"yes", "unknown"}
+        # What was paid for at its price needs no word in the list.
+        assert call.get("charged", "yes") in {"yes", "unknown"}
         if asked == "status":
             arguments = {"call_id": call["call_id"]}
             found = host.ask("tools/call", name="jecp_status", arguments=arguments)

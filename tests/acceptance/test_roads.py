@@ -14,7 +14,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from tests.acceptance.conftest import Seat
-from tests.acceptance.roads import LEGACY, error_of, output_of
+from tests.acceptance.roads import LEGACY, error_of, example_of, output_of
 
 pytestmark = pytest.mark.anyio
 
@@ -56,12 +56,8 @@ async def call(seat: Seat, name: str, arguments: dict[str, Any]) -> Any:
 
 
 async def example(seat: Seat, tool: str) -> dict[str, Any]:
-    """What the provider gives as an example: a model is shown it only where it needs it, and its beginning."""
     key = ((await tools_of(seat))[tool].meta or {})["jecp/action"]
-    capability, _, name = key.rpartition(":")
-    page = seat.hub.http.get(f"/v1/capabilities/{capability}").raise_for_status().json()
-    actions = page.get("manifest", page)["actions"]
-    return next(action["examples"][0]["input"] for action in actions if action["id"] == name)
+    return await anyio.to_thread.run_sync(example_of, seat.hub.url, key)
 
 
 async def test_the_live_catalog_appears_as_tools_with_their_prices_first(seat: Seat) -> None:
@@ -97,7 +93,7 @@ async def test_every_published_action_sells_what_its_example_asks_for(seat: Seat
 async def test_a_bought_file_is_told_in_words_and_had_by_path_tool_and_resource(seat: Seat) -> None:
     name = await find(seat, "inkwell/invoice:render")
     result = await call(seat, name, await example(seat, name))
-    output = result.structured_content["output"]
+    output = output_of(result)
     [text] = [part.text for part in result.content]
     assert len(text) < 2_000
     paid, told = text.split("\n")

@@ -28,10 +28,11 @@ from mcp import Client, StdioServerParameters
 from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.cli.main import _run
 from jecp_mcp.settings import Settings
-from tests.acceptance.roads import PATIENT, SandboxHub, output_of, running, sandbox
+from tests.acceptance.roads import PATIENT, SandboxHub, example_of, output_of, running, sandbox
 from tests.hub_users import ended, hub_pid
 
 NOWHERE = "http://127.0.0.1:9"
+INVOICE = "inkwell/invoice:render"
 
 
 @pytest.fixture(scope="module")
@@ -364,8 +365,7 @@ async def test_two_servers_share_a_sandbox_and_what_a_crash_of_all_left_open_is_
         assert hub is not None
         pid = hub_pid(data)
         for client in (first, second):
-            described = output_of(await client.call_tool("jecp_describe", {"tool": "inkwell/invoice:render"}))
-            wanted = {"tool": "inkwell/invoice:render", "arguments": described["examples"][0]["input"]}
+            wanted = {"tool": INVOICE, "arguments": example_of(hub.url, INVOICE)}
             output_of(await client.call_tool("jecp_call", wanted))
         # The answer of the next is lost with the Hub, which has charged it, and with the server that waited for it.
         body = {"match": "inkwell/invoice:render", "fault": "drop_after_charge", "times": 1}
@@ -419,8 +419,11 @@ async def test_serve_with_a_sandbox_sells_for_test_money_and_spares_the_real_bud
     async with Client(server, mode="legacy") as client:
         found = output_of(await client.call_tool("jecp_search", {"query": "thumbnail image"}))
         tool = found["results"][0]["tool"]
+        sandbox = HubRecord(tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite").hub
+        assert sandbox is not None
         described = output_of(await client.call_tool("jecp_describe", {"tool": tool}))
-        output_of(await client.call_tool("jecp_call", {"tool": tool, "arguments": described["examples"][0]["input"]}))
+        arguments = example_of(sandbox.url, described["action"])
+        output_of(await client.call_tool("jecp_call", {"tool": tool, "arguments": arguments}))
     rows = await anyio.to_thread.run_sync(lambda: command(tmp_path, "ledger", "--json").stdout)
     assert json.loads(rows) == []
     inside = ("ledger", "--json", "--state-dir", str(tmp_path / "jecp-mcp" / "sandbox"))
@@ -475,7 +478,7 @@ def test_what_is_on_sale_is_listed_searched_described_and_completed(
     [typed] = re.findall(r"^  (\S*jecp-mcp call .*)$", people, re.MULTILINE)
     tool, arguments = shlex.split(typed)[2:4]
     assert tool == "inkwell_invoice_render"
-    assert json.loads(arguments) == example_of(hub, "inkwell/invoice", "render")
+    assert json.loads(arguments) == example_of(hub.url, INVOICE)
     monkeypatch.setenv("_JECP_MCP_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "jecp-mcp describe plumb")
     monkeypatch.setenv("COMP_CWORD", "2")
@@ -519,7 +522,7 @@ def test_a_person_registers_buys_tops_up_and_asks_for_money_back(
     assert link.stdout.startswith(f"{hub.url}/checkout/")
     assert "nothing is charged before that" in link.stderr
     httpx2.post(f"{link.stdout.strip()}/pay", follow_redirects=True).raise_for_status()
-    arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
+    arguments = json.dumps(example_of(hub.url, INVOICE))
     assert "Paid 0.05 USDC" in here("call", "inkwell/invoice/render", arguments, env=env).stderr
     [bought, _] = json.loads(here("status", "--json", env=env).stdout)["calls"]
     asked = json.loads(here("refund", bought["call_id"], "--reason", "no second page", "--json", env=env).stdout)
@@ -557,18 +560,9 @@ def test_the_settings_are_shown_with_where_they_come_from_and_without_a_secret(
         assert env["JECP_API_KEY"] not in shown
 
 
-def example_of(hub: SandboxHub, capability: str, action: str) -> dict[str, Any]:
-    page = hub.http.get("/v1/capabilities", params={"page_size": 200}).json()
-    for one in page["third_party_capabilities"]:
-        if one["id"] == capability:
-            [found] = [each for each in one["manifest"]["actions"] if each["id"] == action]
-            return found["examples"][0]["input"]
-    raise AssertionError(f"{capability} is not sold")
-
-
 def test_a_call_is_paid_saved_and_entered_in_the_ledger(tmp_path: Path, hub: SandboxHub) -> None:
     before = hub.books()["charged_micro"]
-    arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
+    arguments = json.dumps(example_of(hub.url, INVOICE))
     path = tmp_path / "invoice.pdf"
     done = command(
         tmp_path, "call", "inkwell_invoice_render", "-", "--output", str(path), env=account(hub), text=arguments
@@ -605,7 +599,7 @@ def test_a_refused_call_is_one_line_with_the_next_step_and_status_1(tmp_path: Pa
 def test_nobody_consents_where_there_is_no_terminal(tmp_path: Path, hub: SandboxHub) -> None:
     before = hub.books()
     env = account(hub) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.01"}
-    arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
+    arguments = json.dumps(example_of(hub.url, INVOICE))
     done = command(tmp_path, "call", "inkwell_invoice_render", arguments, env=env, text="y\n")
     assert done.returncode == 1
     assert "APPROVAL_REQUIRED" in done.stderr
@@ -618,7 +612,7 @@ def test_nobody_consents_where_there_is_no_terminal(tmp_path: Path, hub: Sandbox
 def test_a_person_at_a_terminal_is_asked(tmp_path: Path, hub: SandboxHub, answer: str, status: int) -> None:
     before = hub.books()["charged_micro"]
     env = account(hub) | {"JECP_MCP_MANDATE__APPROVE_ABOVE_USDC": "0.01"}
-    arguments = json.dumps(example_of(hub, "inkwell/invoice", "render"))
+    arguments = json.dumps(example_of(hub.url, INVOICE))
     with at_a_pty(tmp_path, "call", "inkwell_invoice_render", arguments, env=env) as (process, person):
         assert b"0.05 USDC" in seen_until(person, b"[y/N]")
         os.write(person, answer.encode() + b"\n")

@@ -14,7 +14,7 @@ from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.mechanical import BILLING, Asked, Ended
 from tests.acceptance.errors.seats import Person
 from tests.acceptance.errors.world import PRICE, TALLY, World, tally
-from tests.acceptance.roads import read_by_a_person
+from tests.acceptance.roads import example_of, read_by_a_person
 
 Play = Callable[[World], Awaitable[None]]
 
@@ -174,7 +174,7 @@ async def cheaper_than_prepared(world: World) -> Asked:
 
 async def too_high_a_tier(world: World) -> Asked:
     found = await world.free("jecp_describe", tool="plumbline/report:compile")
-    return found["tool"], found["examples"][0]["input"]
+    return found["tool"], example_of(world.hub.url, "plumbline/report:compile")
 
 
 async def interrupted(world: World) -> None:
