@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -52,6 +53,13 @@ class Mask:
     def _spellings(self) -> re.Pattern[str]:
         assert self._secret is not None
         return _compiled(self._secret)
+
+
+def masked(text: str, masks: Iterable[Mask]) -> str:
+    """The text without any of the secrets."""
+    for mask in masks:
+        text = mask.text(text)
+    return text
 
 
 @lru_cache(maxsize=64)

@@ -12,11 +12,11 @@ import anyio
 
 from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
 from jecp_mcp.calls.codes import CLOCK_WRONG
-from jecp_mcp.calls.execution import is_pending
+from jecp_mcp.calls.execution import is_pending, may_turn
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.domain.outcomes import UNREAD
+from jecp_mcp.domain.outcomes import UNHEARD, UNREAD
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
@@ -243,7 +243,7 @@ class Upkeep:
                 log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
             now = await self._as_it_stands(row)
             # Who is known to work on a call was not asked in vain.
-            vain = now is None or (now.state in OPEN and not is_pending(now))
+            vain = now is None or (now.state in OPEN and not is_pending(now)) or _unheard(now)
             in_vain[account] = in_vain[account] + 1 if vain else 0
         for (_, account_id), number in left.items():
             log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
@@ -251,7 +251,13 @@ class Upkeep:
 
     async def _as_it_stands(self, row: CallRow) -> CallRow | None:
         try:
+            await self._ledger.flush()
             return await self._ledger.row(row.call_id)
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
             return row
+
+
+def _unheard(row: CallRow) -> bool:
+    """Whether a charge may yet turn, and its payee was asked in vain how it stands."""
+    return may_turn(row) and row.evidence is not None and row.evidence.endswith(UNHEARD)

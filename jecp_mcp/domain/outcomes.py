@@ -14,6 +14,9 @@ from jecp_mcp.money import ZERO, MicroUSDC
 UNREAD: Final = "; how much cannot be read"
 """How the evidence ends of a charge whose amount is not the payee's own figure: see `Outcome.estimated`."""
 
+UNHEARD: Final = "; its payee does not say now"
+"""How the evidence ends of a charge that may yet turn, and of which its payee was asked in vain."""
+
 
 class Verdict(StrEnum):
     """What is proven about the money of a call. `PENDING`: the payee is known to work on it still."""

@@ -79,7 +79,8 @@ class CallRules:
         """Write what became of a call. The event follows from where the call stands now.
 
         Of a call that is only reserved, whatever does not say that it is free says that it was sent without a word. A
-        charge stays, and its amount; while it may yet turn, what came back of it grows.
+        charge stays; while it may yet turn, its amount and what came back of it grow. Proof for good says how much of
+        it came back after all. What a person ruled stands, beside what is said for good since.
 
         Raises:
             LedgerError: there is no such call, nothing new is said of it, the claim was lost, or an amount is out of
@@ -104,6 +105,8 @@ class CallRules:
         if reference is None and end.reference is not None and call.reference is None:
             evidence = bound_text(f"{evidence or ''}; its payment {end.reference} is another call's")
         call.reference = call.reference if reference is None else reference
+        if evidence is not None and before in CHARGED and _is_ruled(call):
+            evidence = bound_text(f"{call.evidence}; {evidence}") if end.look_again_at is None else None
         call.evidence = call.evidence if evidence is None else evidence
         if end.answer is not None:
             self._changes.answers[call.number] = end.answer
@@ -127,6 +130,8 @@ class CallRules:
         call.state = _next(before, event)
         if before not in CHARGED:
             call.charged, call.refunded = end.charged, 0
+        elif event is Event.CONFIRM and end.proven and end.look_again_at is None and not _is_ruled(call):
+            call.charged, call.refunded = max(call.charged, end.charged), 0
         call.refunded = max(call.refunded, min(end.refunded, call.charged))
         self._meters.adjust(call, call.counts - counts)
         again = None if call.state in FREE else end.look_again_at
@@ -177,8 +182,7 @@ class CallRules:
         self._meters.adjust(call, call.refunded - refunded)
         call.refunded = refunded
         # What a person ruled stands, whatever came back of it since.
-        ruled = call.evidence is not None and call.evidence.startswith(RULED)
-        call.evidence = bound_text(f"{call.evidence}; {evidence}" if ruled else evidence)
+        call.evidence = bound_text(f"{call.evidence}; {evidence}" if _is_ruled(call) else evidence)
         self.happen(call, Event.REFUND, evidence=call.evidence)
         return True
 
@@ -237,6 +241,10 @@ class CallRules:
         if found is None:
             raise LedgerError(f"the ledger knows no call {call_id}")
         return found
+
+
+def _is_ruled(call: Call) -> bool:
+    return call.evidence is not None and call.evidence.startswith(RULED)
 
 
 def _check(call: Call, end: Conclusion) -> None:

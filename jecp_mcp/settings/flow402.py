@@ -68,9 +68,8 @@ class Flow402Settings(Section):
 
     @property
     def account(self) -> str:
-        """Who pays, as the ledger names it."""
-        origin = "" if self.base_url is None else read_place(self.base_url).origin
-        return f"{origin} {self.organization}/{self.agent}"
+        """Who pays, as the ledger names it. Control planes of one origin are told apart by their paths."""
+        return f"{self.base_url or ''} {self.organization}/{self.agent}"
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

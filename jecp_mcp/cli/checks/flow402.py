@@ -10,6 +10,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.http_gate import HttpGate
+from jecp_mcp.invisible import escape
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.plurals import counted
 from jecp_mcp.rails.codes import CONTROL_PLANE_REFUSED
@@ -41,13 +42,17 @@ async def flow402_findings(given: Start) -> list[Finding]:
         except NoToken as exc:
             refusal = exc.refusal
             if refusal.code == CONTROL_PLANE_REFUSED:
-                said = f"{settings.base_url} refuses the key: {refusal.details['control_plane_says']}"
+                words = escape(str(refusal.details["control_plane_says"]), one_line=True)
+                said = f"{settings.base_url} refuses the key: {words}"
                 mend = "see to what it says: to the key, its organization, or the version of jecp-mcp"
                 return [Finding(Level.FAULT, _ABOUT, said, _NOT_PAID, mend)]
             mend = "see to flow402.base_url and the network, then run this again"
             return [Finding(Level.WARNING, _ABOUT, refusal.message, _NOT_PAID, mend)]
     merchants = counted(len(settings.merchants), "merchant")
-    what = f"experimental: {merchants}, paid by {settings.base_url} for {settings.organization}/{settings.agent}"
+    what = (
+        f"experimental: {merchants}, paid by {settings.base_url} for {settings.organization}/{settings.agent}; it "
+        "takes the key, and only a payment shows whether it knows that organization and agent"
+    )
     return [Finding(Level.OK, _ABOUT, what)]
 
 

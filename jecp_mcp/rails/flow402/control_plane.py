@@ -12,7 +12,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.masking import Mask
+from jecp_mcp.masking import Mask, masked
 from jecp_mcp.rails.flow402.refusals import no_token, refused_request
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import Place, read_place
@@ -34,6 +34,13 @@ _REFRESH_MS: Final = 30_000
 """How long before its end a token is exchanged for the next one."""
 _SECONDS: Final = 20.0
 """How long a token or a receipt may take."""
+_MOST_ESCAPED: Final = 6
+"""How many bytes of JSON one byte of a text may take, as ``\\u0001``."""
+
+
+def longest_decision(answer_bytes: int) -> int:
+    """The longest decision that is read, in bytes, with a merchant's answer of `answer_bytes` in it."""
+    return _MOST_ESCAPED * answer_bytes + MAX_BODY
 
 
 class NoToken(Exception):
@@ -89,7 +96,7 @@ class ControlPlane:
             headers={**self._headers(token), "Content-Type": "application/json"},
             body=body,
             timeout=self._settings.timeout_seconds,
-            max_bytes=self._settings.max_response_bytes + MAX_BODY,
+            max_bytes=longest_decision(self._settings.max_response_bytes),
             before_sending=before_sending,
         )
 
@@ -103,11 +110,12 @@ class ControlPlane:
         heard = await self._asked_receipt(receipt_id, token)
         if heard.status == UNAUTHORIZED:
             heard = await self._asked_receipt(receipt_id, await self.token(stale=token))
+        masks = self.masks(None if self._token is None else self._token.token)
         if heard.status not in _OK:
             said = read_problem(heard.status, heard.body)
-            raise NoReceipt(f"status {heard.status}" + (f", {said}" if said else ""))
+            raise NoReceipt(f"status {heard.status}" + (f", {masked(said, masks)}" if said else ""))
         try:
-            found = read_receipt_answer(heard.body)
+            found = read_receipt_answer(heard.body, masks)
         except WireError as exc:
             raise NoReceipt(str(exc)) from exc
         if found.receipt_id != receipt_id:
@@ -138,16 +146,11 @@ class ControlPlane:
             said = read_problem(heard.status, heard.body)
             if said is None:
                 raise NoToken(no_token(f"it answered with status {heard.status}"))
-            raise NoToken(refused_request(heard.status, self._masked(said)))
+            raise NoToken(refused_request(heard.status, masked(said, self.masks())))
         try:
             return read_token(heard.body)
         except WireError as exc:
             raise NoToken(no_token(f"its answer cannot be read ({exc})")) from exc
-
-    def _masked(self, text: str) -> str:
-        for mask in self.masks():
-            text = mask.text(text)
-        return text
 
     def _place(self, path: str) -> Place:
         return read_place(f"{self._settings.base_url}{path}")

@@ -14,11 +14,16 @@ deny, preflight_failed                                   released
 executing                                                pending: the same key is asked again
 inconclusive, execution_failed                           in doubt
 a refusal of the request, at the only attempt            released
+the same with 409: its key is known already              in doubt
 a refusal of the request, later                          in doubt
 any other answer, silence, a cut                         in doubt
-the receipt of a charge: confirmed                       charged for good
-the receipt of a charge: refunded, void, expired         all of it came back
+the receipt of a charge: confirmed                       charged for good, whatever was said to have come back
+the receipt of a charge: refunded                        all of it came back
+the receipt of a charge: void, expired, reconciled       all of it came back so far, and looked at again
+the receipt of a charge: void, expired, else             charged, and looked at again
 the receipt of a charge: provisional, or not to be read  charged, and looked at again
+a receipt below the cheapest way to pay                  charged what was held
+a later receipt above what was charged                   charged that
 =======================================================  ===============================================================
 """
 
@@ -29,7 +34,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
+from jecp_mcp.domain.outcomes import UNHEARD, UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
@@ -51,7 +56,14 @@ from jecp_mcp.wire.flow402.decision import (
 )
 from jecp_mcp.wire.flow402.receipt import Receipt, ReceiptStatus
 
-_CAME_BACK: Final = frozenset({ReceiptStatus.REFUNDED, ReceiptStatus.VOID, ReceiptStatus.EXPIRED_UNCONFIRMED})
+_KEY_IN_USE: Final = 409
+"""The key is known there: somebody on the way may have sent the request twice, and it may be paid."""
+_FINAL: Final = frozenset({ReceiptStatus.CONFIRMED, ReceiptStatus.REFUNDED})
+_UNSEEN: Final = frozenset({ReceiptStatus.VOID, ReceiptStatus.EXPIRED_UNCONFIRMED})
+_RECONCILED: Final = frozenset({"none", "resolved", "refunded"})
+"""Where nobody works on finding out whether a payment that was not seen on its chain was made."""
+_WHOLE: Final = MicroUSDC(10**15)
+"""More than any charge: what came back of one is at most all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,7 @@ class Asked:
 
     Attributes:
         hold: the most that it may cost, micro-USDC.
+        least: what it costs by the cheapest way to pay, micro-USDC.
         tokens: the symbols and addresses of what it can be paid with.
         first: whether nothing of it can have left before that was not refused as a request.
         attempts: how many attempts may have reached the control plane this time.
@@ -69,6 +82,7 @@ class Asked:
     tokens: Sequence[str]
     first: bool
     attempts: int = 1
+    least: MicroUSDC = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +130,7 @@ def conclude(heard: Evidence, asked: Asked) -> Outcome:
         case Decided(decision):
             return _decided(decision, heard, asked)
         case RequestRefused(status, said):
-            if asked.first:
+            if asked.first and status != _KEY_IN_USE:
                 found = f"the control plane refused the request with status {status}"
                 return _free(refused_request(status, said), found, asked.attempts)
             return _doubt(asked, f"the control plane answered with status {status}", {"control_plane_says": said})
@@ -126,20 +140,26 @@ def conclude(heard: Evidence, asked: Asked) -> Outcome:
             assert_never(heard)
 
 
-def confirm(receipt: Receipt, hold: MicroUSDC, tokens: Sequence[str]) -> Outcome:
+def confirm(receipt: Receipt, asked: Asked) -> Outcome:
     """How a charge stands that is in the books, by its receipt."""
-    amount, note = _amount(receipt, hold, tokens)
-    said = f"the receipt is {receipt.status.value}{note}"
-    charged = Outcome(Verdict.CHARGED, amount, None, None, said, 0, proven=receipt.status is ReceiptStatus.CONFIRMED)
-    if receipt.status in _CAME_BACK:
-        # Whatever was counted came back, also where its amount cannot be read.
-        return replace(charged, proven=True, refunded=max(amount, hold))
-    return charged
+    amount, note = _amount(receipt, asked)
+    return Outcome(
+        Verdict.CHARGED,
+        amount,
+        None,
+        None,
+        f"the receipt is {_status(receipt)}{note}",
+        0,
+        estimated=bool(note),
+        proven=receipt.status in _FINAL,
+        refunded=_WHOLE if _came_back(receipt) else ZERO,
+    )
 
 
 def unconfirmed(hold: MicroUSDC, reason: str) -> Outcome:
     """A charge whose receipt cannot be read now."""
-    return Outcome(Verdict.CHARGED, hold, None, None, f"the receipt cannot be read: {reason}", 0, proven=False)
+    evidence = f"the receipt cannot be read: {reason}{UNHEARD}"
+    return Outcome(Verdict.CHARGED, hold, None, None, evidence, 0, proven=False)
 
 
 def _decided(decision: Decision, heard: Decided, asked: Asked) -> Outcome:
@@ -162,7 +182,7 @@ def _decided(decision: Decision, heard: Decided, asked: Asked) -> Outcome:
 
 
 def _failed(decision: PaidAndFailed, heard: Decided, asked: Asked) -> Refusal:
-    amount, _ = _amount(decision.receipt, asked.hold, asked.tokens)
+    amount, _ = _amount(decision.receipt, asked)
     status = decision.response.status
     return Refusal(
         PAID_AND_REFUSED,
@@ -187,27 +207,47 @@ def _charged(
     decision: Allowed | PaidAndFailed, answer: Answer | None, refusal: Refusal | None, asked: Asked
 ) -> Outcome:
     receipt = decision.receipt
-    amount, note = _amount(receipt, asked.hold, asked.tokens)
+    amount, note = _amount(receipt, asked)
     billing = Billing(charged=True, amount=amount, reference=receipt.receipt_id, method="402flow")
     return Outcome(
         Verdict.CHARGED,
         amount,
         None if answer is None else replace(answer, billing=billing),
         refusal,
-        f"the control plane's receipt, {receipt.status.value}{note}",
+        f"the control plane's receipt, {_status(receipt)}{note}",
         attempts=asked.attempts,
         reference=receipt.receipt_id,
         estimated=bool(note),
         # A receipt is a proof that the money was ordered to move; whether it did, the final one says.
-        proven=receipt.status is not ReceiptStatus.PROVISIONAL,
-        refunded=amount if receipt.status in _CAME_BACK else ZERO,
+        proven=receipt.status in _FINAL,
+        refunded=amount if _came_back(receipt) else ZERO,
     )
 
 
-def _amount(receipt: Receipt, hold: MicroUSDC, tokens: Sequence[str]) -> tuple[MicroUSDC, str]:
-    """What a receipt says was paid, micro-USDC, and how its evidence ends; in a token not agreed to, what was held."""
-    known = {one.lower() for one in tokens}
-    return (receipt.money.micro, "") if receipt.money.asset.lower() in known else (hold, UNREAD)
+def _amount(receipt: Receipt, asked: Asked) -> tuple[MicroUSDC, str]:
+    """What a receipt says was paid, micro-USDC, and how its evidence ends.
+
+    In a token not agreed to, or below every price, that is what was held.
+    """
+    if receipt.money.asset.lower() not in {one.lower() for one in asked.tokens}:
+        return asked.hold, UNREAD
+    said = receipt.money.micro
+    if said < asked.least:
+        return asked.hold, f"; it says {format_usdc(said)} USDC, less than the merchant takes{UNREAD}"
+    return said, ""
+
+
+def _came_back(receipt: Receipt) -> bool:
+    """Whether a charge does not stand, as far as is known: of what is still being reconciled that is not known."""
+    if receipt.status is ReceiptStatus.REFUNDED:
+        return True
+    return receipt.status in _UNSEEN and receipt.reconciliation in _RECONCILED
+
+
+def _status(receipt: Receipt) -> str:
+    if receipt.status in _UNSEEN and receipt.reconciliation not in _RECONCILED:
+        return f"{receipt.status.value} (reconciliation {receipt.reconciliation})"
+    return receipt.status.value
 
 
 def _lost(heard: Lost, asked: Asked) -> Outcome:

@@ -52,6 +52,7 @@ class Terms(_Stored):
         hints: what the merchant says that the request needs.
         warnings: what is odd about the challenge, in our words.
         asked_at: when it was asked, Unix ms.
+        least: what it costs by the cheapest way to pay, micro-USDC; 0 where an earlier version wrote it.
     """
 
     version: int
@@ -63,6 +64,7 @@ class Terms(_Stored):
     hints: JSONObject = field(default_factory=nothing)
     warnings: Sequence[str] = ()
     asked_at: int = 0
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Payload(_Stored):
 
     Attributes:
         url, method, headers, body: the merchant's request.
-        tokens: as of `Terms`.
+        tokens, networks, least: as of `Terms`; the last two empty where an earlier version wrote it.
         prepared_at, resend_until: Unix ms: when it was written down, and until when it may leave.
     """
 
@@ -86,6 +88,8 @@ class Payload(_Stored):
     tokens: Sequence[str]
     prepared_at: int
     resend_until: int
+    networks: Sequence[str] = ()
+    least: int = 0
 
 
 def summary_of(stored: bytes) -> PriceSummary:

@@ -20,11 +20,11 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.masking import Mask
+from jecp_mcp.masking import Mask, masked
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
-from jecp_mcp.rails.flow402.control_plane import UNAUTHORIZED, ControlPlane, NoReceipt, NoToken
+from jecp_mcp.rails.flow402.control_plane import UNAUTHORIZED, ControlPlane, NoReceipt, NoToken, longest_decision
 from jecp_mcp.rails.flow402.outcome import (
     Asked,
     Decided,
@@ -57,7 +57,6 @@ from jecp_mcp.wire.flow402.decision import (
     write_request,
 )
 from jecp_mcp.wire.flow402.problem import read_problem
-from jecp_mcp.wire.flow402.values import MAX_BODY
 
 NAME: Final = "402flow"
 _MOST_SUPERSEDED: Final = 3
@@ -123,7 +122,7 @@ class Flow402Rail:
         if said is not None and not all(one is None or one[1] for one in odd):
             return not_payable(said[0])
         try:
-            headers, body = narrowed(asked.heard, challenge, taken)
+            headers, body = narrowed(challenge, taken)
         except WireError as exc:
             return not_payable(f"its question for money cannot be passed on: {exc}")
         most = max(one.amount for one in taken)
@@ -137,6 +136,7 @@ class Flow402Rail:
             hints=read_hints(challenge, taken[0].option),
             warnings=[] if said is None else [said[0]],
             asked_at=self._clock.now(),
+            least=min(one.amount for one in taken),
         )
         return Quote(
             most,
@@ -178,6 +178,8 @@ class Flow402Rail:
             tokens=terms.tokens,
             prepared_at=now,
             resend_until=now + RESEND_MS,
+            networks=terms.networks,
+            least=terms.least,
         )
         until = UnixMs(payload.resend_until)
         return StoredRequest(self.name, quote.account, call_id, hold, payload.pack(), until)
@@ -212,9 +214,9 @@ class Flow402Rail:
         return await self._ask(call, payload, journal, first=False)
 
     async def _ask(self, call: OpenCall, payload: Payload, journal: Journal, *, first: bool) -> Outcome:
-        asked = Asked(call.request.hold, payload.tokens, first)
+        asked = replace(_asked(call, payload), first=first)
         plane = self._plane
-        fault = self._fault(call, payload)
+        fault = self._fault(call, payload, first=first)
         if plane is None or fault is not None:
             heard: Evidence = Lost(sent=False, reason="it may not be sent from here", refusal=fault or no_key())
             return self._timed(call, payload, conclude(heard, asked))
@@ -231,7 +233,7 @@ class Flow402Rail:
             heard = Lost(sent=False, reason=exc.refusal.code, refusal=exc.refusal)
         return self._timed(call, payload, conclude(heard, asked))
 
-    def _fault(self, call: OpenCall, payload: Payload) -> Refusal | None:
+    def _fault(self, call: OpenCall, payload: Payload, *, first: bool) -> Refusal | None:
         """Why a stored request may not leave from here: the settings may have changed since."""
         if call.request.account != self.account:
             return account_changed()
@@ -239,7 +241,11 @@ class Flow402Rail:
             place = read_place(payload.url)
         except ValueError as exc:
             return unwritable(WireError(str(exc)))
-        return None if self._listed(place) else unwritable(WireError("its merchant is not listed any more"))
+        if not self._listed(place):
+            return unwritable(WireError("its merchant is not listed any more"))
+        # What may have been paid already is asked for all the same: the answer is what there is to know of it.
+        gone = sorted(set(payload.networks) - set(self._settings.networks)) if first else ()
+        return not_payable(f"the operator does not pay on {gone[0]} any more") if gone else None
 
     async def _attempt(
         self, call: OpenCall, payload: Payload, journal: Journal, plane: ControlPlane, token: str
@@ -270,14 +276,12 @@ class Flow402Rail:
 
     def _read(self, heard: HttpAnswer, payload: Payload, masks: tuple[Mask, ...]) -> Evidence:
         try:
-            decision = read_decision(heard.body, self._settings.max_response_bytes + MAX_BODY)
+            decision = read_decision(heard.body, longest_decision(self._settings.max_response_bytes), masks)
         except WireError as exc:
             said = read_problem(heard.status, heard.body)
             if said is None:
                 return Unclear(heard.status, str(exc))
-            for mask in masks:
-                said = mask.text(said)
-            return RequestRefused(heard.status, said)
+            return RequestRefused(heard.status, masked(said, masks))
         if not isinstance(decision, (Allowed, PaidAndFailed, ExecutionFailed)):
             return Decided(decision)
         answered = _as_http(decision.response)
@@ -296,7 +300,7 @@ class Flow402Rail:
             except NoReceipt as exc:
                 return unconfirmed(hold, str(exc))
             if receipt.superseded_by in {None, receipt_id}:
-                return confirm(receipt, hold, payload.tokens)
+                return confirm(receipt, _asked(call, payload))
             receipt_id = str(receipt.superseded_by)
         return unconfirmed(hold, "it was superseded again and again")
 
@@ -313,12 +317,22 @@ class Flow402Rail:
         return listed_by(self._settings.merchants, place) is not None
 
 
+def _asked(call: OpenCall, payload: Payload) -> Asked:
+    return Asked(call.request.hold, payload.tokens, first=False, least=MicroUSDC(payload.least))
+
+
 def _terms_of(one: Payable) -> list[Any]:
     return [one.option.scheme, one.token.network, one.token.address, one.option.pay_to, str(one.amount)]
 
 
 def _as_http(response: MerchantResponse) -> HttpAnswer:
-    return HttpAnswer(response.status, response.headers, response.body.encode())
+    """As it would have come from the merchant itself; what was decoded for us is text in UTF-8, whatever it was."""
+    media_type, _, parameters = response.headers.get("content-type", "").partition(";")
+    kept = [one for one in parameters.split(";") if one.strip() and not one.strip().lower().startswith("charset")]
+    headers = dict(response.headers)
+    if media_type:
+        headers["content-type"] = ";".join([media_type, *kept])
+    return HttpAnswer(response.status, headers, response.body.encode("utf-8", "replace"))
 
 
 def _answer(answered: HttpAnswer, payload: Payload, masks: tuple[Mask, ...]) -> Answer:

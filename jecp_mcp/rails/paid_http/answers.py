@@ -114,8 +114,10 @@ def _looks_like_text(body: bytes) -> bool:
 
 def _decoded(body: bytes, charset: str) -> str:
     try:
-        return body.decode(charset, "replace")
-    except LookupError:
+        # Some charsets make lone surrogates, which no text can carry on.
+        return body.decode(charset, "replace").encode("utf-8", "replace").decode()
+    except (LookupError, ValueError):
+        # No charset at all, one that decodes no text (as "undefined" and "idna"), or no word (a null in it).
         return body.decode("utf-8", "replace")
 
 

@@ -7,13 +7,15 @@ A decision is read from the body whatever HTTP's status is; whatever is none pro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.masking import Mask
 from jecp_mcp.wire.flow402.receipt import Receipt, read_receipt
 from jecp_mcp.wire.flow402.values import MAX_BODY, optional_uuid, reason, uuid, word
 from jecp_mcp.wire.values import mapping, preview, text
@@ -154,13 +156,19 @@ _BARE: Final[Mapping[str, type[PreflightFailed | Executing | Inconclusive]]] = {
 Decision = Allowed | PaidAndFailed | ExecutionFailed | PreflightFailed | Executing | Inconclusive | Denied
 
 
-def read_decision(body: bytes, max_bytes: int = MAX_BODY) -> Decision:
+def read_decision(body: bytes, max_bytes: int = MAX_BODY, masks: Iterable[Mask] = ()) -> Decision:
     """Read a decision.
+
+    Args:
+        masks: takes out what was sent and is secret, which may be repeated anywhere in it.
 
     Raises:
         WireError: it is none, or contradicts itself.
     """
-    found = mapping(jsontext.loads(body, max_bytes=max_bytes), "the decision")
+    read = jsontext.loads(body, max_bytes=max_bytes)
+    for mask in masks:
+        read = mask.value(read)
+    found = mapping(read, "the decision")
     outcome = text(found.get("outcome"), "the outcome")
     code, why = word(found.get("reasonCode"), "reasonCode"), reason(found.get("reason"))
     if outcome == "deny":
@@ -201,8 +209,10 @@ def _response(found: JSONObject) -> MerchantResponse:
         raise WireError(f"the merchant's status is {preview(status)}, no status of HTTP's")
     if not isinstance(body, str):
         raise WireError(f"the merchant's body is {preview(body)}, no text")
-    if len(headers) > _MOST_HEADERS:
-        raise WireError(f"the merchant's answer has more than {_MOST_HEADERS} headers")
-    # An empty value is a value, and a name is a name in any case.
-    read = {name.lower(): value and text(value, "a header", _LONGEST_HEADER) for name, value in headers.items()}
+    # A name is a name in any case. Whatever is no header is left out: what was paid is not lost for it.
+    read = {
+        name.lower(): value
+        for name, value in islice(headers.items(), _MOST_HEADERS)
+        if isinstance(value, str) and len(value) <= _LONGEST_HEADER
+    }
     return MerchantResponse(status, read, body)

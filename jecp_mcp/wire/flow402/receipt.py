@@ -7,6 +7,7 @@ money never moved or came back: ``void``, ``expired_unconfirmed``, ``refunded``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,12 +15,13 @@ from typing import Final
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.masking import Mask
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.flow402.values import MAX_BODY, optional_uuid, uuid, word
 from jecp_mcp.wire.values import mapping, preview
 
 MICRO_DECIMALS: Final = 6
-_MOST_MINOR: Final = 10**15
+_MOST_MICRO: Final = 10**15
 _ASSET: Final = re.compile(r"[A-Z0-9_-]{3,10}|0x[0-9a-fA-F]{40}|[1-9A-HJ-NP-Za-km-z]{32,44}", re.ASCII)
 _DIGITS: Final = re.compile(r"0|[1-9]\d{0,15}", re.ASCII)
 
@@ -66,13 +68,19 @@ class Receipt:
     superseded_by: str | None = None
 
 
-def read_receipt_answer(body: bytes) -> Receipt:
+def read_receipt_answer(body: bytes, masks: Iterable[Mask] = ()) -> Receipt:
     """Read the answer to a question for one receipt.
+
+    Args:
+        masks: takes out what was sent and is secret, which may be repeated anywhere in it.
 
     Raises:
         WireError: it is none.
     """
-    found = mapping(jsontext.loads(body, max_bytes=MAX_BODY), "the answer")
+    read = jsontext.loads(body, max_bytes=MAX_BODY)
+    for mask in masks:
+        read = mask.value(read)
+    found = mapping(read, "the answer")
     return read_receipt(mapping(found.get("receipt"), "receipt"))
 
 
@@ -104,14 +112,19 @@ def written_amount(minor: int, precision: int) -> str:
     return f"{whole}.{rest:0{precision}d}" if precision else str(whole)
 
 
+def _is_bounded(minor: str, precision: int) -> bool:
+    micro: int = int(minor) * 10 ** (MICRO_DECIMALS - precision)
+    return micro <= _MOST_MICRO
+
+
 def _money(found: JSONObject) -> Money:
     asset, minor, precision = found.get("asset"), found.get("amountMinor"), found.get("precision")
     if not isinstance(asset, str) or _ASSET.fullmatch(asset) is None:
         raise WireError(f"asset is {preview(asset)}, no symbol or address of a token")
     if isinstance(precision, bool) or not isinstance(precision, int) or not 0 <= precision <= MICRO_DECIMALS:
         raise WireError(f"precision is {preview(precision)}, no whole number from 0 to {MICRO_DECIMALS}")
-    if not isinstance(minor, str) or _DIGITS.fullmatch(minor) is None or int(minor) > _MOST_MINOR:
-        raise WireError(f"amountMinor is {preview(minor)}, no whole number written as decimal text")
+    if not isinstance(minor, str) or _DIGITS.fullmatch(minor) is None or not _is_bounded(minor, precision):
+        raise WireError(f"amountMinor is {preview(minor)}, no whole number written as decimal text, or too large")
     if found.get("unit") != "minor":
         raise WireError(f"unit is {preview(found.get('unit'))}, not minor")
     if found.get("amount") != written_amount(int(minor), precision):

@@ -35,7 +35,12 @@ def read_token(body: bytes) -> RuntimeToken:
     token = found.get("token")
     if not isinstance(token, str) or not is_bearer(token):
         raise WireError("token is nothing that an Authorization header can carry")
-    return RuntimeToken(text(token, "token", _LONGEST_TOKEN), instant(found.get("expiresAt"), "expiresAt"))
+    try:
+        expires_at = instant(found.get("expiresAt"), "expiresAt")
+    except WireError:
+        # It is not quoted: whoever mixes up the two would have it be the token.
+        raise WireError("expiresAt is no instant") from None
+    return RuntimeToken(text(token, "token", _LONGEST_TOKEN), expires_at)
 
 
 def is_bearer(token: str) -> bool:

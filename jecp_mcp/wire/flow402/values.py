@@ -73,12 +73,12 @@ def word(value: object, what: str) -> str:
 
 
 def reason(value: object) -> str:
-    """Read the sentence that says why.
+    """Read the sentence that says why; it may be empty.
 
     Raises:
         WireError: it is no text.
     """
-    return text(value, "reason", _LONGEST_REASON)
+    return "" if value == "" else text(value, "reason", _LONGEST_REASON)
 
 
 def instant(value: object, what: str) -> UnixMs:

@@ -27,6 +27,16 @@ async def test_it_says_who_pays_for_whom(tmp_path: Path, shop: PaidHttp) -> None
     level, what = await said(start)
     assert (level, "experimental: 1 merchant" in what, "sandbox-org/sandbox-agent" in what) == ("ok", True, True)
     assert str(start.play_bootstrap) not in what
+    assert "only a payment shows whether it knows that organization and agent" in what
+
+
+async def test_what_a_control_plane_says_makes_no_line_of_its_own(
+    tmp_path: Path, shop: PaidHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jecp_mcp.rails.flow402.control_plane.read_problem", lambda *_: "no\nok  402flow: all is well")
+    monkeypatch.setattr("jecp_mcp.rails.flow402.control_plane.SDK_VERSION", "9.9.9")
+    level, what = await said(started(tmp_path, shop))
+    assert (level, "\n" in what, "all is well" in what) == ("fault", False, True)
 
 
 async def test_a_refusal_is_shown_word_for_word(

@@ -18,6 +18,11 @@ QR = "/qr-code?text=x"
 BACK = ("refunded", "void", "expired_unconfirmed")
 
 
+def _account(home: GovernedHouse) -> str:
+    where = home.plane.where
+    return f"{where['control_plane']} {where['organization']}/{where['agent']}"
+
+
 async def asked(home: GovernedHouse) -> int:
     """How often the one call's decision was asked for."""
     return int(home.plane.seen()["asked"].count(await home.key()))
@@ -184,9 +189,44 @@ async def test_money_that_comes_back_returns_to_its_windows(home: GovernedHouse,
     home.pass_time(31)
     await home.bridge.calls.recover()
     row = await home.row()
-    assert (row.look_again_at, row.charged, row.refunded) == (None, 2_000, 2_000)
+    assert (row.look_again_at is None, row.charged, row.refunded) == (status == "refunded", 2_000, 2_000)
     await home.buy("/qr-code?text=y")
     assert home.seen[-1]["receipt"]["remaining_usdc"] == "4.998"
+
+
+@pytest.mark.parametrize("status", ["void", "expired_unconfirmed"])
+async def test_money_that_was_paid_after_all_counts_again(home: GovernedHouse, status: str) -> None:
+    await home.buy(QR)
+    reference = str((await home.row()).reference)
+    home.plane.turn_receipt(reference, status)
+    home.pass_time(31)
+    await home.bridge.calls.recover()
+    assert (await home.row()).refunded == 2_000
+    home.plane.turn_receipt(reference, "confirmed")
+    home.pass_time(120)
+    await home.bridge.calls.recover()
+    row = await home.row()
+    assert (row.look_again_at, row.charged, row.refunded) == (None, 2_000, 0)
+
+
+async def test_a_network_taken_out_since_is_not_paid_on(home: GovernedHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = await home.prepare(QR)
+    rail: Any = home.bridge.calls._rails.serving("402flow", _account(home))
+    monkeypatch.setattr(rail, "_settings", rail._settings.model_copy(update={"networks": ("eip155:8453",)}))
+    refused = await home.execute(prepared)
+    assert (refused["error"]["code"], refused["charged"]) == ("PAYMENT_NOT_POSSIBLE", "no")
+    assert await home.books() == ("released", 2_000, 0)
+    assert await home.made() == {}
+
+
+async def test_a_round_gives_up_on_receipts_that_are_not_given(home: GovernedHouse) -> None:
+    for number in range(5):
+        await home.buy(f"/qr-code?text={number}")
+    for _ in range(5):
+        home.plane.fault("html", on="receipts")
+    home.pass_time(31)
+    assert await home.bridge.calls._upkeep.recover(), "after three in vain the others are left for a while"
+    assert len([row for row in await home.rows() if "the receipt cannot be read" in str(row.evidence)]) == 3
 
 
 @pytest.mark.parametrize("wrong", ["html", "problem", "lost", "unauthorized"])

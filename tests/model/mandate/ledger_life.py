@@ -404,7 +404,9 @@ class LedgerLife(RuleBasedStateMachine):
             return
         self.last = self.at
         if call.turns:
-            taken, misruled, refunded = call.charged, call.misruled, call.refunded
+            # Proof for good says what came back of a charge after all.
+            taken, misruled = call.charged, call.misruled
+            refunded = 0 if charging and not later else call.refunded
         else:
             misruled, refunded = event is Verdict.NOT_CHARGED and bool(call.taken), 0
         look = None

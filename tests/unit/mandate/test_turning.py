@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,38 @@ async def test_nobody_takes_one_over_whose_account_is_not_here(
     clock.forward(seconds=600)
     assert list(await ledger.adopt_orphans(lambda _rail, _account: False, clock_right=True)) == []
     assert (await stands(ledger)).claim == 0
+
+
+async def test_a_proof_of_the_charge_takes_back_what_was_said_to_have_come_back(ledger: SqliteLedger) -> None:
+    await turning(ledger)
+    await ledger.conclude_now(replace(charged(LATER, refunded=60), proven=False))
+    assert (await stands(ledger)).refunded == 60
+    assert await used(ledger) == 0
+    await ledger.conclude_now(replace(charged(LATER), proven=False))
+    assert await used(ledger) == 0, "that a receipt cannot be read proves nothing"
+    await ledger.conclude_now(charged(None))
+    row = await stands(ledger)
+    assert (row.charged, row.refunded, row.look_again_at, await used(ledger)) == (60, 0, None, 60)
+    assert (await ledger.audit()).findings == ()
+
+
+async def test_a_proof_of_more_than_was_counted_moves_the_charge_up_for_a_person_to_rule(ledger: SqliteLedger) -> None:
+    await turning(ledger)
+    more = replace(charged(None), charged=MicroUSDC(4_900))
+    await ledger.conclude_now(replace(more, proven=False, look_again_at=LATER))
+    assert await used(ledger) == 60
+    await ledger.conclude_now(more)
+    assert ((await stands(ledger)).charged, await used(ledger)) == (4_900, 4_900)
+    assert [row.call_id for row in await ledger.excessive()] == [CALL]
+    assert (await ledger.audit()).findings == ()
+
+
+async def test_what_a_person_ruled_stands_whatever_is_said_of_the_charge_since(ledger: SqliteLedger) -> None:
+    await turning(ledger)
+    await ledger.correct(CALL, MicroUSDC(40), "ruled charged 40 by me: the invoice")
+    await ledger.conclude_now(replace(charged(LATER), proven=False))
+    assert (await stands(ledger)).evidence == "ruled charged 40 by me: the invoice"
+    await ledger.conclude_now(charged(None))
+    row = await stands(ledger)
+    assert (row.charged, row.evidence) == (40, "ruled charged 40 by me: the invoice; so it says")
+    assert list(await ledger.excessive()) == []

@@ -26,6 +26,8 @@ def test_it_is_off_without_merchants_and_whole_with_them() -> None:
     made = Flow402Settings.model_validate(GOOD)
     assert (made.base_url, made.loopback) == ("https://plane.example", False)
     assert made.account == "https://plane.example acme/buyer-1"
+    one, other = (made.model_copy(update={"base_url": f"https://plane.example/{path}"}).account for path in "ab")
+    assert one != other, "two control planes behind one gateway are two payers"
 
 
 @pytest.mark.parametrize(

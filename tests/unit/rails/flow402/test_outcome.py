@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
+from jecp_mcp.domain.outcomes import UNHEARD, UNREAD, Outcome, Verdict
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.flow402.outcome import Asked, Decided, Lost, RequestRefused, Unclear, conclude, confirm, unconfirmed
 from jecp_mcp.rails.flow402.schedule import FOLLOW_MS, ask_again_at, look_again_at
@@ -65,6 +65,31 @@ def test_a_provisional_receipt_charges_and_one_that_came_back_gives_all_of_it_ba
     for status in BACK:
         found = concluded("allow", receipt=receipt(status))
         assert (found.amount, found.refunded) == (10_000, 10_000)
+        assert found.proven is (status == "refunded"), "the others may yet turn out to have been paid"
+
+
+@pytest.mark.parametrize("reconciliation", ["required", "in_progress", "something_later"])
+@pytest.mark.parametrize("status", ["void", "expired_unconfirmed"])
+def test_what_is_still_reconciled_has_not_come_back(status: str, reconciliation: str) -> None:
+    written = receipt(status, reconciliationStatus=reconciliation)
+    for found in (concluded("allow", receipt=written), confirm(read_receipt(written), LATER)):
+        assert (found.amount, found.refunded, found.proven) == (10_000, 0, False)
+        assert reconciliation in found.evidence
+
+
+@pytest.mark.parametrize("minor", [0, 1, 1_999])
+def test_less_than_the_cheapest_way_to_pay_counts_as_what_was_held(minor: int) -> None:
+    asked = replace(ASKED, least=MicroUSDC(2_000))
+    low = receipt("provisional", money=money(minor))
+    for found in (concluded("allow", asked, receipt=low), confirm(read_receipt(low), asked)):
+        assert (found.amount, found.estimated) == (HOLD, True)
+        assert found.evidence.endswith(UNREAD)
+    assert concluded("allow", asked, receipt=receipt(money=money(2_000))).amount == 2_000
+
+
+def test_a_key_that_is_known_already_proves_nothing() -> None:
+    for asked in (ASKED, LATER):
+        assert conclude(RequestRefused(409, "The key is in use."), asked).verdict is Verdict.IN_DOUBT
 
 
 def test_what_was_charged_in_another_token_counts_as_what_was_held() -> None:
@@ -104,14 +129,16 @@ def test_what_never_left_is_free_the_first_time_and_unchanged_later() -> None:
 
 
 def test_a_receipt_of_a_charge_confirms_it_gives_it_back_or_leaves_it_open() -> None:
-    sure = confirm(read_receipt(receipt("confirmed")), HOLD, ["USDC"])
+    sure = confirm(read_receipt(receipt("confirmed")), LATER)
     assert (sure.verdict, sure.proven, sure.refunded) == (Verdict.CHARGED, True, 0)
     for status in BACK:
-        back = confirm(read_receipt(receipt(status, money=money(25_000))), HOLD, ["USDC"])
-        assert back.refunded >= 25_000, "all that was charged, also what was beyond the hold"
-    assert not confirm(read_receipt(receipt("provisional")), HOLD, ["USDC"]).proven
-    assert confirm(read_receipt(receipt("confirmed")), HOLD, ["0xabc"]).evidence.endswith(UNREAD)
+        for asset in ("USDC", "EURC"):
+            back = confirm(read_receipt(receipt(status, money=money(25_000, asset=asset))), LATER)
+            assert back.refunded >= 5_000_000, "all that was charged, also what was beyond the hold"
+    assert not confirm(read_receipt(receipt("provisional")), LATER).proven
+    assert confirm(read_receipt(receipt("confirmed")), replace(LATER, tokens=["0xabc"])).evidence.endswith(UNREAD)
     unread = unconfirmed(HOLD, "status 500")
+    assert unread.evidence.endswith(UNHEARD)
     assert (unread.verdict, unread.proven, unread.refunded) == (Verdict.CHARGED, False, 0)
 
 

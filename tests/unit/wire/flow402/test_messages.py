@@ -10,8 +10,9 @@ import pytest
 
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.errors import WireError
+from jecp_mcp.masking import Mask
 from jecp_mcp.wire.flow402 import decision as decisions
-from jecp_mcp.wire.flow402.decision import DecisionRequest, read_decision, write_request
+from jecp_mcp.wire.flow402.decision import Allowed, DecisionRequest, read_decision, write_request
 from jecp_mcp.wire.flow402.problem import read_problem
 from jecp_mcp.wire.flow402.receipt import ReceiptStatus, read_receipt, read_receipt_answer, written_amount
 from jecp_mcp.wire.flow402.tokens import RuntimeToken, read_token
@@ -71,11 +72,10 @@ def test_a_denial_may_name_what_a_person_is_to_review() -> None:
         decision("allow", merchantResponse={"status": True, "headers": {}, "body": ""}),
         decision("allow", merchantResponse={"status": 200, "headers": [], "body": ""}),
         decision("allow", merchantResponse={"status": 200, "headers": {}, "body": None}),
-        decision("allow", merchantResponse={"status": 200, "headers": {"a": 1}, "body": ""}),
-        decision("allow", merchantResponse={"status": 200, "headers": {f"h{n}": "x" for n in range(300)}, "body": ""}),
         decision("allow", paymentAttemptId="1"),
         decision("allow", reasonCode="Policy Allow"),
-        decision("allow", reason=""),
+        decision("allow", reason=None),
+        decision("allow", receipt=receipt(money=money(amount="10000000000", amountMinor="10000000000", precision=0))),
         decision("paid_fulfillment_failed", fulfillmentStatus="succeeded"),
         decision("paid_fulfillment_failed", settlementEvidenceClass=None),
         decision("execution_failed", merchantResponse=None),
@@ -182,3 +182,55 @@ def test_a_refusal_is_told_with_what_is_wrong_with_each_field() -> None:
 )
 def test_nothing_else_refuses_a_request(status: int, body: bytes) -> None:
     assert read_problem(status, body) is None
+
+
+@pytest.mark.parametrize("odd", [None, 0, 12, False, ["a=b", "c=d"], {}, "x" * 16_385])
+def test_a_header_that_is_none_loses_nothing_that_was_paid(odd: Any) -> None:
+    headers = {"Content-Type": "text/plain", "Odd": odd, "Empty": ""}
+    said = decision("allow", merchantResponse={"status": 200, "headers": headers, "body": "x"}, reason="")
+    read = read_decision(json.dumps(said).encode())
+    assert isinstance(read, Allowed)
+    assert (read.reason, read.response.headers) == ("", {"content-type": "text/plain", "empty": ""})
+    many = {f"h{number}": "x" for number in range(300)}
+    said = decision("allow", merchantResponse={"status": 200, "headers": many, "body": "x"})
+    read = read_decision(json.dumps(said).encode())
+    assert isinstance(read, Allowed)
+    assert len(read.response.headers) == 200
+
+
+SECRET = "rt_0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        decision("deny", reason=f"no agent for Bearer {SECRET}"),
+        decision("deny", reasonCode=SECRET),
+        decision("preflight_failed", reason=SECRET),
+        decision("inconclusive", reason=SECRET),
+        decision("executing", reason=SECRET),
+        decision("execution_failed", reason=SECRET),
+        decision("allow", reason=SECRET),
+        decision(SECRET),
+        decision("allow", paymentAttemptId=SECRET),
+        decision("allow", receipt=receipt(SECRET)),
+        decision("allow", receipt=receipt(reconciliationStatus=SECRET)),
+        decision("allow", receipt=receipt(money=money(amountMinor=SECRET))),
+    ],
+)
+def test_nothing_of_a_decision_repeats_what_was_sent(said: Any) -> None:
+    try:
+        read = repr(read_decision(json.dumps(said).encode(), masks=[Mask(SECRET)]))
+    except WireError as exc:
+        read = str(exc)
+    assert SECRET not in read
+    assert "***" in read
+
+
+def test_what_cannot_be_read_of_a_token_or_a_receipt_is_not_repeated() -> None:
+    with pytest.raises(WireError) as found:
+        read_token(json.dumps({"token": "rt_other", "expiresAt": SECRET}).encode())
+    assert SECRET not in str(found.value)
+    with pytest.raises(WireError) as found:
+        read_receipt_answer(json.dumps({"receipt": receipt(SECRET)}).encode(), [Mask(SECRET)])
+    assert SECRET not in str(found.value)
