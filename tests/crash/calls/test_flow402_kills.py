@@ -25,7 +25,7 @@ from tests.flow402_house import Plane, governed
 from tests.paid_http_house import CHARGED, FREE
 from tests.x402_sandbox import PaidHttp, serving
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = pytest.mark.anyio
 
 CHILDREN = multiprocessing.get_context("forkserver")
 ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -139,6 +139,7 @@ def market(shop: PaidHttp, monkeypatch: pytest.MonkeyPatch) -> Market:
     return Market(shop, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_decision_is_made_once_wherever_its_process_and_the_next_are_killed(market: Market, mode: str) -> None:
     dice = random.Random(mode)
@@ -158,6 +159,7 @@ async def test_every_step_of_a_decision_can_be_the_last(market: Market, mode: st
     assert market.deaths >= executed.passed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["clean", "lost", "unauthorized"])
 async def test_eight_processes_that_execute_one_request_ask_for_one_decision_whichever_of_them_are_killed(
     market: Market, mode: str

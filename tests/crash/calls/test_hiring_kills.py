@@ -248,8 +248,9 @@ async def test_every_point_of_a_hire_can_be_the_last(mode: str, monkeypatch: pyt
         await hire(mode, [last], monkeypatch, then=dice.randrange(1, 25))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=pytest.mark.slow if mode in FOR_EVERY_CHANGE else pytest.mark.long) for mode in MODES]
+)  # fmt: skip
 async def test_a_hire_ends_once_wherever_its_process_and_the_next_are_killed(
     mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
