@@ -6,7 +6,6 @@ moments before and after a conclusion is queued.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,18 +13,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
-
-from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli import assembly
-from jecp_mcp.cli.assembly import build
-from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.rails.flow402 import opening
 from jecp_mcp.tools.own import paid_http
-from tests.crash.calls.paying import lay
-from tests.crash.mandate.dying import Fuse
+from tests.crash.calls.children import ask, light
 from tests.flow402_house import started
-from tests.paid_http_house import TurnedClock
 
 IMPORTED = (opening, paid_http)
 """What a server imports when it first pays, here before a process is forked from this one."""
@@ -52,34 +43,7 @@ class Life:
 
 def live(life: Life, tell: Connection) -> None:
     """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
-    logging.disable(logging.CRITICAL)
-    fuse = Fuse(life.last, tell)
-    fuse.lay()
-    lay(fuse)
-    clock = TurnedClock()
-    clock.ahead = life.ahead
-    assembly.SystemClock = lambda: clock  # type: ignore[assignment, misc]
+    fuse = light(life.last, tell)
     shop: Any = SimpleNamespace(where={"402flow": life.where})
-    heard: list[Any] = []
-
-    async def do() -> None:
-        async with build(started(life.folder, shop)) as bridge:
-            fuse.lit = True
-            if not life.prepared_id:
-                await bridge.calls.recover()
-
-            async def execute() -> None:
-                found = await bridge.dispatcher.call(
-                    "paid_http_execute", {"prepared_id": life.prepared_id}, Caller(LOCAL)
-                )
-                heard.append(dict(found.structured or {}))
-
-            async with anyio.create_task_group() as tasks:
-                for _ in range(life.callers if life.prepared_id else 0):
-                    tasks.start_soon(execute)
-            await bridge.ledger.flush()
-            fuse.lit = False
-
-    anyio.run(do)
-    tell.send(("passed", fuse.passed))
-    tell.send(("heard", heard))
+    asks = [("paid_http_execute", {"prepared_id": life.prepared_id})] * (life.callers if life.prepared_id else 0)
+    ask(fuse, tell, started(life.folder, shop), life.ahead, asks)

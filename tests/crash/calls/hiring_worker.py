@@ -6,29 +6,21 @@ name, the moments before and after each durable step of a hire.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
-
 from jecp_mcp.calls.journal import CallJournal
-from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli import assembly
-from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
-from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.rails.ajp import client, opening, rail
 from jecp_mcp.settings import Settings
 from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
-from tests.crash.calls.paying import lay
+from tests.crash.calls.children import ask, light
 from tests.crash.mandate.dying import Fuse
-from tests.paid_http_house import TurnedClock
 
 IMPORTED = (opening, canonical({}), PrivateKey(new_private_key()).sign(b""))
 """What a server imports when it first hires, here before a process is forked from this one."""
@@ -127,37 +119,10 @@ def lay_steps(fuse: Fuse) -> None:
 
 def live(life: Life, tell: Connection) -> None:
     """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
-    logging.disable(logging.CRITICAL)
-    fuse = Fuse(life.last, tell)
-    fuse.lay()
-    lay(fuse)
+    fuse = light(life.last, tell)
     lay_steps(fuse)
     hurry(life.timeout_seconds)
-    clock = TurnedClock()
-    clock.ahead = life.ahead
-    assembly.SystemClock = lambda: clock  # type: ignore[assignment, misc]
-    heard: list[Any] = []
-
-    async def do() -> None:
-        async with build(life.start) as bridge:
-            await bridge.source.refresh()
-            fuse.lit = True
-            if not life.jobs:
-                await bridge.calls.recover()
-
-            async def hire(instruction: str) -> None:
-                found = await bridge.dispatcher.call(TOOL, {"instruction": instruction}, Caller(LOCAL))
-                heard.append(dict(found.structured or {}))
-
-            async with anyio.create_task_group() as tasks:
-                for instruction in life.jobs:
-                    tasks.start_soon(hire, instruction)
-            await bridge.ledger.flush()
-            fuse.lit = False
-
-    anyio.run(do)
-    tell.send(("passed", fuse.passed))
-    tell.send(("heard", heard))
+    ask(fuse, tell, life.start, life.ahead, [(TOOL, {"instruction": one}) for one in life.jobs], refresh=True)
 
 
 def hurry(timeout_seconds: float) -> None:

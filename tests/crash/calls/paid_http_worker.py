@@ -6,27 +6,19 @@ signing, and the moments before and after a conclusion is queued.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
-
-from jecp_mcp.calls.ports import Caller
-from jecp_mcp.cli import assembly
-from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
-from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.rails.x402 import opening
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.tools.own import paid_http
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.crash.calls.paying import lay
-from tests.crash.mandate.dying import Fuse
-from tests.paid_http_house import TurnedClock, sandbox_settings
+from tests.crash.calls.children import ask, light
+from tests.paid_http_house import sandbox_settings
 
 IMPORTED = (opening, paid_http, PrivateKey(b"\x01" * 32).address)
 """What a server imports when it first pays, here before a process is forked from this one."""
@@ -57,10 +49,7 @@ class Life:
 
 def live(life: Life, tell: Connection) -> None:
     """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
-    logging.disable(logging.CRITICAL)
-    fuse = Fuse(life.last, tell)
-    fuse.lay()
-    lay(fuse)
+    fuse = light(life.last, tell)
     sign = PrivateKey.sign
 
     def signing(self: PrivateKey, digest: bytes) -> bytes:
@@ -70,32 +59,8 @@ def live(life: Life, tell: Connection) -> None:
         return signed
 
     PrivateKey.sign = signing  # type: ignore[method-assign]
-    clock = TurnedClock()
-    clock.ahead = life.ahead
-    assembly.SystemClock = lambda: clock  # type: ignore[assignment, misc]
     shop: Any = SimpleNamespace(url=life.url, rpc=life.rpc)
     settings = sandbox_settings(shop, timeout_seconds=life.timeout_seconds)
-    heard: list[Any] = []
-
-    async def do() -> None:
-        start = Start(settings, life.folder, None, play_wallet=WalletKey(life.secret, "test"))
-        async with build(start) as bridge:
-            fuse.lit = True
-            if not life.prepared_id:
-                await bridge.calls.recover()
-
-            async def execute() -> None:
-                found = await bridge.dispatcher.call(
-                    "paid_http_execute", {"prepared_id": life.prepared_id}, Caller(LOCAL)
-                )
-                heard.append(dict(found.structured or {}))
-
-            async with anyio.create_task_group() as tasks:
-                for _ in range(life.callers if life.prepared_id else 0):
-                    tasks.start_soon(execute)
-            await bridge.ledger.flush()
-            fuse.lit = False
-
-    anyio.run(do)
-    tell.send(("passed", fuse.passed))
-    tell.send(("heard", heard))
+    start = Start(settings, life.folder, None, play_wallet=WalletKey(life.secret, "test"))
+    asks = [("paid_http_execute", {"prepared_id": life.prepared_id})] * (life.callers if life.prepared_id else 0)
+    ask(fuse, tell, start, life.ahead, asks)

@@ -6,20 +6,16 @@ found out about, they are the same.
 
 from __future__ import annotations
 
-import multiprocessing
 import random
-import signal
 import tempfile
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
-from tests.crash.calls import flow402_worker
-from tests.crash.calls.flow402_worker import Life
+from tests.crash.calls.children import ROOM, Child, ledger_rows
+from tests.crash.calls.flow402_worker import Life, live
 from tests.crash.mandate.points import spread
 from tests.flow402_house import Plane, governed
 from tests.paid_http_house import CHARGED, FREE
@@ -27,52 +23,14 @@ from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = pytest.mark.anyio
 
-CHILDREN = multiprocessing.get_context("forkserver")
-ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""A folder in memory, where there is one: a kill leaves the system's own copies of files as they are."""
 PRICE = 2_000
 MODES = ("clean", "lost", "lost_page", "html", "unauthorized", "executing")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nursery() -> None:
-    """Start the process that the dying are forked from where it finds what it is to import beforehand."""
-    CHILDREN.set_forkserver_preload(["tests.crash.calls.flow402_worker"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        forkserver.ensure_running()
 
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[PaidHttp]:
     with serving() as served:
         yield served
-
-
-class Child:
-    """A process, and what it said."""
-
-    def __init__(self, life: Life) -> None:
-        self._pipe, theirs = CHILDREN.Pipe(duplex=False)
-        self._process = CHILDREN.Process(target=flow402_worker.live, args=(life, theirs))
-        self._process.start()
-        theirs.close()
-        self.died: str | None = None
-        self.passed = 0
-        self.heard: list[dict[str, Any]] = []
-
-    def end(self) -> Child:
-        while True:
-            try:
-                word, value = self._pipe.recv()
-            except EOFError:
-                break
-            setattr(self, word, value)
-        self._process.join(120)
-        assert self._process.exitcode == (0 if self.died is None else -signal.SIGKILL), self.died
-        self._process.close()
-        self._pipe.close()
-        return self
 
 
 class Market:
@@ -96,10 +54,12 @@ class Market:
             elif mode != "clean":
                 self.plane.fault(mode)
             where = dict(self.shop.where["402flow"])
-            running = [Child(Life(folder, where, ahead, prepared["prepared_id"], callers, last)) for last in lasts]
+            running = [
+                Child(live, Life(folder, where, ahead, prepared["prepared_id"], callers, last)) for last in lasts
+            ]
             children = [one.end() for one in running]
             self.compare(folder, before)
-            children.append(Child(Life(folder, where, ahead, "", 0, then)).end())
+            children.append(Child(live, Life(folder, where, ahead, "", 0, then)).end())
             self.compare(folder, before)
             self.plane.reset()
             async with governed(folder, self.shop, self.patch) as home:
@@ -126,10 +86,7 @@ class Market:
     def compare(self, folder: Path, before: Any) -> None:
         """Read the file as it is, whoever writes it."""
         paid = sum(self.paid(before).values())
-        connection = apsw.Connection(str(folder / "ledger.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(30_000)
-        rows = connection.execute("SELECT state, held, charged FROM call").fetchall()
-        connection.close()
+        rows = ledger_rows(folder, "state, held, charged")
         counted = sum(charged if state in CHARGED else held * (state not in FREE) for state, held, charged in rows)
         assert paid <= counted, rows
 

@@ -6,16 +6,12 @@ charged; no offer starts a second run; and whoever asks whether they were charge
 
 from __future__ import annotations
 
-import multiprocessing
 import random
-import signal
 import tempfile
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import anyio
-import apsw
 import pytest
 
 from jecp_mcp.calls.ports import Caller
@@ -27,18 +23,13 @@ from jecp_mcp.rails.ajp import client, rail
 from jecp_mcp.rails.ajp.payload import job_id_of
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.ajp_agent import Agent, serving
-from tests.crash.calls import hiring_worker
-from tests.crash.calls.hiring_worker import STEPS, Life
+from tests.crash.calls.children import ROOM, Child, ledger_rows
+from tests.crash.calls.hiring_worker import STEPS, Life, hurry, live
 from tests.crash.mandate.points import spread
 from tests.paid_http_house import CHARGED, FREE, TurnedClock
 
 pytestmark = pytest.mark.anyio
 
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["tests.crash.calls.hiring_worker"])
-
-ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""A folder in memory, where there is one: a kill leaves the system's own copies of files as they are."""
 KEY = new_private_key()
 HOLD, COST = 50_000, 20_000
 PATIENT = 60.0
@@ -74,40 +65,6 @@ FOR_EVERY_CHANGE = (
 POINTS = [f"{when} {step}" for step in STEPS for when in ("before", "after")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _nursery() -> None:
-    """Start the process that the dying are forked from where it finds what it is to import beforehand."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        forkserver.ensure_running()
-
-
-class Child:
-    """A process, and what it said."""
-
-    def __init__(self, life: Life) -> None:
-        self._pipe, theirs = CHILDREN.Pipe(duplex=False)
-        self._process = CHILDREN.Process(target=hiring_worker.live, args=(life, theirs))
-        self._process.start()
-        theirs.close()
-        self.died: str | None = None
-        self.passed = 0
-        self.heard: list[dict[str, Any]] = []
-
-    def end(self) -> Child:
-        while True:
-            try:
-                word, value = self._pipe.recv()
-            except EOFError:
-                break
-            setattr(self, word, value)
-        self._process.join(120)
-        assert self._process.exitcode == (0 if self.died is None else -signal.SIGKILL), self.died
-        self._process.close()
-        self._pipe.close()
-        return self
-
-
 class Market:
     """One agent, and the books of whoever hires it, compared at each acknowledgement."""
 
@@ -126,10 +83,7 @@ class Market:
     def compare(self, when: str) -> None:
         """Read the file as it is, whoever writes it."""
         self.looked += 1
-        connection = apsw.Connection(str(self.folder / "ledger.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(30_000)
-        rows = connection.execute("SELECT call_id, state, held, charged FROM call").fetchall()
-        connection.close()
+        rows = ledger_rows(self.folder, "call_id, state, held, charged")
         counted = {job_id_of(one): charged if state in CHARGED else held * (state not in FREE) for one, state, held, charged in rows}  # fmt: skip
         if any(amount > counted.get(job_id, 0) for job_id, amount in self.owed.items()):
             self.wrong.append(f"{when}: {self.owed} is owed, and the ledger has {rows}")
@@ -197,7 +151,7 @@ async def hire(
         vars(agent).update({key: _copy(value) for key, value in MODES[mode].items()})
         market = Market(Path(name), agent, patient="silent" not in mode, daily=daily)
         own = len(lasts) > 1 and len(jobs) > 1
-        running = [Child(market.life(tuple(f"{job} {number * own}" for job in jobs), last)) for number, last in enumerate(lasts)]  # fmt: skip
+        running = [Child(live, market.life(tuple(f"{job} {number * own}" for job in jobs), last)) for number, last in enumerate(lasts)]  # fmt: skip
         children = [await anyio.to_thread.run_sync(one.end) for one in running]
         if not (Path(name) / "ledger.sqlite").exists():
             return children
@@ -205,11 +159,11 @@ async def hire(
         ahead = 0
         for last in (then, 0):
             ahead += 61
-            again = Child(market.life((), last, ahead))
+            again = Child(live, market.life((), last, ahead))
             children.append(await anyio.to_thread.run_sync(again.end))
             market.check("after it was recovered", mode, then)
         agent.faults.clear()
-        hiring_worker.hurry(PATIENT)
+        hurry(PATIENT)
         market.judge(await market.close(patch))
         return children
 

@@ -6,35 +6,26 @@ and when every window is closed, they are the same.
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import secrets
-import signal
 import tempfile
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
 from jecp_mcp.sandbox.paid_http.chain.chain import Chain
 from jecp_mcp.sandbox.paid_http.chain.transactions import Mined
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.crash.calls import paid_http_worker
-from tests.crash.calls.paid_http_worker import Life
+from tests.crash.calls.children import ROOM, Child, ledger_rows
+from tests.crash.calls.paid_http_worker import Life, live
 from tests.crash.mandate.points import spread
 from tests.paid_http_house import CHARGED, FREE, house
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = pytest.mark.anyio
 
-CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["tests.crash.calls.paid_http_worker"])
-
-ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""A folder in memory, where there is one: a kill leaves the system's own copies of files as they are."""
 PRICE = 2_000
 PATIENT = 60.0
 """How long an answer is waited for, in seconds, where it will come."""
@@ -60,14 +51,6 @@ MODES: dict[str, dict[str, Any]] = {
 FOR_EVERY_CHANGE = {"cut", "double_402", "late_settlement"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _nursery() -> None:
-    """Start the process that the dying are forked from where it finds what it is to import beforehand."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        forkserver.ensure_running()
-
-
 class Auditor:
     """Compares, at every transfer of the wallet that is looked at, what was taken with what its ledger says."""
 
@@ -88,10 +71,7 @@ class Auditor:
     def compare(self, when: str) -> None:
         """Read the file as it is, whoever writes it."""
         self.looked += 1
-        connection = apsw.Connection(str(self.folder / "ledger.sqlite"), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(30_000)
-        rows = connection.execute("SELECT state, held, charged, refunded FROM call").fetchall()
-        connection.close()
+        rows = ledger_rows(self.folder, "state, held, charged, refunded")
         counted = sum(
             charged - refunded if state in CHARGED else held * (state not in FREE)
             for state, held, charged, refunded in rows
@@ -124,32 +104,6 @@ def market(shop: PaidHttp, auditor: Auditor, monkeypatch: pytest.MonkeyPatch) ->
     return Market(shop, auditor, monkeypatch)
 
 
-class Child:
-    """A process, and what it said."""
-
-    def __init__(self, life: Life) -> None:
-        self._pipe, theirs = CHILDREN.Pipe(duplex=False)
-        self._process = CHILDREN.Process(target=paid_http_worker.live, args=(life, theirs))
-        self._process.start()
-        theirs.close()
-        self.died: str | None = None
-        self.passed = 0
-        self.heard: list[dict[str, Any]] = []
-
-    def end(self) -> Child:
-        while True:
-            try:
-                word, value = self._pipe.recv()
-            except EOFError:
-                break
-            setattr(self, word, value)
-        self._process.join(120)
-        assert self._process.exitcode == (0 if self.died is None else -signal.SIGKILL), self.died
-        self._process.close()
-        self._pipe.close()
-        return self
-
-
 class Market:
     """The merchant, and a new wallet with its state folder for every purchase."""
 
@@ -179,10 +133,10 @@ class Market:
             ahead = home.clock.ahead
         self.shop.merchant.fault(**{"mode": mode, "route": "/qr-code", "times": 2} | MODES[mode])
         here = self.folder, self.secret, self.shop.url, self.shop.rpc, ahead, self.seconds
-        running = [Child(Life(*here, prepared["prepared_id"], callers, last)) for last in lasts]
+        running = [Child(live, Life(*here, prepared["prepared_id"], callers, last)) for last in lasts]
         children = [one.end() for one in running]
         self.check("after they executed it", mode, lasts)
-        children.append(Child(Life(*here, "", 0, then)).end())
+        children.append(Child(live, Life(*here, "", 0, then)).end())
         self.check("after it was recovered", mode, then)
         async with self._house(self.seconds) as home:
             await home.execute(prepared)

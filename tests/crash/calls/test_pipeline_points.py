@@ -7,7 +7,6 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,6 @@ EXECUTED = "http11.receive_response_headers.complete"
 """The Hub has answered, and nobody here has read what."""
 NOT_SENT = "connection.connect_tcp.started"
 """The reservation is durable, and no byte has left."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nursery() -> None:
-    """Start the process that the dying are forked from where it finds what it is to import beforehand."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-        forkserver.ensure_running()
 
 
 @pytest.fixture
