@@ -13,12 +13,12 @@ from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_usdc
+from jecp_mcp.rails.stored_form import MOST_BYTES, read_form, write_form
 from jecp_mcp.settings.ajp import AgentSettings
 from jecp_mcp.wire.ajp.offer import FORMATS
 from jecp_mcp.wire.ajp.values import MAX_INSTRUCTION
 
 _FORM: Final = 1
-_MOST_BYTES: Final = 4 * 1024 * 1024
 
 SCHEMA: Final[Mapping[str, Any]] = {
     "type": "object",
@@ -107,14 +107,14 @@ class Payload:
         Raises:
             WireError: it cannot be read.
         """
-        found = jsontext.loads(self.offer, max_bytes=_MOST_BYTES, max_marks=None)
+        found = jsontext.loads(self.offer, max_bytes=MOST_BYTES, max_marks=None)
         if not isinstance(found, Mapping):
             raise WireError("the stored offer is no object")
         return found
 
     def pack(self) -> bytes:
         """As the ledger keeps it."""
-        return jsontext.dumps({"v": _FORM, **asdict(self)})
+        return write_form(_FORM, asdict(self))
 
     @classmethod
     def unpack(cls, stored: bytes) -> Self:
@@ -123,9 +123,7 @@ class Payload:
         Raises:
             WireError: it is something else.
         """
-        found = jsontext.loads(stored, max_bytes=_MOST_BYTES, max_marks=None)
-        if not isinstance(found, dict) or found.pop("v", None) != _FORM:
-            raise WireError("what is stored of the job has an unknown form; it was not written by this version")
+        found = read_form(_FORM, stored, "what is stored of the job")
         try:
             return cls(**found)
         except TypeError as exc:

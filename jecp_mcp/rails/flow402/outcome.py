@@ -44,6 +44,7 @@ from jecp_mcp.rails.codes import (
     PAYMENT_IN_DOUBT,
 )
 from jecp_mcp.rails.flow402.refusals import denied, impossible, refused_request
+from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.wire.flow402.decision import (
     Allowed,
     Decision,
@@ -83,15 +84,6 @@ class Asked:
     first: bool
     attempts: int = 1
     least: MicroUSDC = ZERO
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """No whole answer came; `sent` is whether any byte may have left."""
-
-    sent: bool
-    reason: str
-    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

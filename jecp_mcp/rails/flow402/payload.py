@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
-from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.rails.paid_http.roads import PriceSummary
+from jecp_mcp.rails.stored_form import read_form, write_form
 
 _FORM: Final = "402flow/1"
-_MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class _Stored:
 
     def pack(self) -> bytes:
         """As a quote or the ledger keeps it."""
-        return jsontext.dumps({"v": _FORM, **{one.name: getattr(self, one.name) for one in fields(self)}})
+        return write_form(_FORM, {one.name: getattr(self, one.name) for one in fields(self)})
 
     @classmethod
     def unpack(cls, stored: bytes) -> Self:
@@ -30,9 +29,7 @@ class _Stored:
         Raises:
             WireError: it is something else.
         """
-        found = jsontext.loads(stored, max_bytes=_MOST_BYTES, max_marks=None)
-        if not isinstance(found, dict) or found.pop("v", None) != _FORM:
-            raise WireError("what is stored has an unknown form; it was not written by this version")
+        found = read_form(_FORM, stored)
         try:
             return cls(**found)
         except TypeError as exc:

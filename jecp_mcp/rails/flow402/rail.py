@@ -29,7 +29,6 @@ from jecp_mcp.rails.flow402.outcome import (
     Asked,
     Decided,
     Evidence,
-    Lost,
     RequestRefused,
     Unclear,
     conclude,
@@ -42,9 +41,10 @@ from jecp_mcp.rails.flow402.schedule import RESEND_MS, ask_again_at, look_again_
 from jecp_mcp.rails.flow402.selection import MOST_PER_CALL, Payable, narrowed, select
 from jecp_mcp.rails.paid_http.answers import answer_of, words_of
 from jecp_mcp.rails.paid_http.hints import read_hints
+from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import QUOTE_MS, Priced, elsewhere, probe
 from jecp_mcp.rails.paid_http.refusals import MOST_OFFERS, not_payable, unwritable
-from jecp_mcp.rails.paid_http.request import listed_by, read_request
+from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.flow402.decision import (
@@ -186,11 +186,7 @@ class Flow402Rail:
 
     def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         """The request's method and address, without what may be secret: its query, its headers, its body."""
-        try:
-            request = Payload.unpack(payload)
-        except WireError:
-            return None
-        return {"method": request.method, "url": request.url.partition("?")[0]}
+        return address_of(Payload.unpack, payload)
 
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Ask for the decision, once; once more where the token was refused."""

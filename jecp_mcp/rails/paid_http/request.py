@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import WireError
@@ -107,6 +107,27 @@ def read_request(arguments: Mapping[str, Any]) -> PaidRequest:
     if body is not None and len(body) > MAX_BODY:
         raise WireError(f"a body has at most {MAX_BODY} characters")
     return PaidRequest(place, method, _headers(arguments.get("headers") or {}), body)
+
+
+class StoredAddress(Protocol):
+    """Where a stored request goes, and how."""
+
+    @property
+    def method(self) -> str:
+        """Its HTTP method."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+
+
+def address_of(unpack: Callable[[bytes], StoredAddress], stored: bytes) -> Mapping[str, Any] | None:
+    """A stored request's method and address without its query; None where it cannot be read."""
+    try:
+        request = unpack(stored)
+    except WireError:
+        return None
+    return {"method": request.method, "url": request.url.partition("?")[0]}
 
 
 def listed_by(merchants: Sequence[str], place: Place) -> str | None:

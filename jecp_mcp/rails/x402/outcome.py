@@ -39,6 +39,7 @@ from jecp_mcp.rails.codes import (
     PAYMENT_IN_DOUBT,
     PAYMENT_NEVER_TAKEN,
 )
+from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.wire.x402.settlement import NONCE_USED, Settlement
 
 _TRANSACTION: Final = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
@@ -63,15 +64,6 @@ class Paid:
     payer: str
     networks: frozenset[str]
     first: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """No whole answer came; `sent` is whether any byte may have left."""
-
-    sent: bool
-    reason: str
-    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)

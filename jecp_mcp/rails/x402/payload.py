@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
-from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.rails.paid_http.roads import PriceSummary
+from jecp_mcp.rails.stored_form import read_form, write_form
 from jecp_mcp.wire.x402.payment import Authorization
 
 _FORM: Final = 1
-_MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Terms:
 
     def pack(self) -> bytes:
         """As a quote keeps it."""
-        return jsontext.dumps({"v": _FORM, **_fields(self)})
+        return write_form(_FORM, _fields(self))
 
     @staticmethod
     def unpack(stored: bytes) -> Terms:
@@ -91,7 +90,7 @@ class Payload:
         told = _fields(self)
         told["terms"] = _fields(self.terms) | {"others": [], "hints": {}}
         told["authorization"] = _fields(self.authorization) | {"nonce": self.authorization.nonce.hex()}
-        return jsontext.dumps({"v": _FORM, **told})
+        return write_form(_FORM, told)
 
     @classmethod
     def unpack(cls, stored: bytes) -> Payload:
@@ -100,7 +99,7 @@ class Payload:
         Raises:
             WireError: it is something else.
         """
-        found = _read(stored)
+        found = read_form(_FORM, stored)
         try:
             signed = dict(found["authorization"])
             authorization = Authorization(**{**signed, "nonce": bytes.fromhex(signed["nonce"])})
@@ -114,7 +113,7 @@ class Payload:
 def _terms(stored: bytes) -> Terms:
     """What a price was agreed on; each step of a purchase asks for it, and nothing changes what it holds."""
     try:
-        return Terms(**_read(stored))
+        return Terms(**read_form(_FORM, stored))
     except TypeError as exc:
         raise WireError("what is stored of the price cannot be read") from exc
 
@@ -144,10 +143,3 @@ def nonce_of(call_id: str) -> bytes:
 
 def _fields(of: Terms | Payload | Authorization) -> dict[str, Any]:
     return {name: getattr(of, name) for name in type(of).__slots__}
-
-
-def _read(stored: bytes) -> dict[str, Any]:
-    found = jsontext.loads(stored, max_bytes=_MOST_BYTES, max_marks=None)
-    if not isinstance(found, dict) or found.pop("v", None) != _FORM:
-        raise WireError("what is stored has an unknown form; it was not written by this version")
-    return found

@@ -23,12 +23,13 @@ from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.paid_http.answers import answer_of, words_of
+from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import OUR_HEADERS, PAYMENT_REQUIRED
 from jecp_mcp.rails.paid_http.refusals import no_wallet, not_payable, unwritable
-from jecp_mcp.rails.paid_http.request import listed_by, read_request
+from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.chain import ChainReader
-from jecp_mcp.rails.x402.outcome import Answered, Evidence, Lost, OnChain, Paid, conclude, confirm
+from jecp_mcp.rails.x402.outcome import Answered, Evidence, OnChain, Paid, conclude, confirm
 from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
 from jecp_mcp.rails.x402.pricing import Pricing
 from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
@@ -144,11 +145,7 @@ class X402Rail:
 
     def arguments_of(self, payload: bytes) -> Mapping[str, Any] | None:
         """The request's method and address, without what may be secret: its query, its headers, its body."""
-        try:
-            request = Payload.unpack(payload)
-        except WireError:
-            return None
-        return {"method": request.method, "url": request.url.partition("?")[0]}
+        return address_of(Payload.unpack, payload)
 
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
         """Sign, and send the request with its payment, once."""

@@ -8,7 +8,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.wire.ajp.canonical import MAX_DEPTH, canonical, unsigned
-from jecp_mcp.wire.ajp.signatures import ED25519, PrivateKey, PublicKey
+from jecp_mcp.wire.ajp.signatures import ED25519, PublicKey
 
 MAX_BYTES: Final = 65_536
 """The longest list of notices read, in bytes."""
@@ -28,15 +28,6 @@ def vouches(raw: bytes, agent_id: str, old: PublicKey, new: PublicKey) -> bool:
         return False
     notices = found if isinstance(found, list) else []
     return any(isinstance(one, dict) and _vouches(one, agent_id, old, new) for one in notices[:_MOST])
-
-
-def sign_notice(body: JSONObject, key: PrivateKey) -> dict[str, object]:
-    """A notice with its signature.
-
-    Raises:
-        WireError: it has no canonical form.
-    """
-    return {**body, "signature": key.sign(_PREFIX + canonical(body)).removeprefix(ED25519)}
 
 
 def _vouches(notice: JSONObject, agent_id: str, old: PublicKey, new: PublicKey) -> bool:

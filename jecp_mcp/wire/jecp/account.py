@@ -121,8 +121,15 @@ def parse_rotation(
         WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
     """
     data = read_object(body, status, headers, now, mask, ("agent", "data"))
-    if isinstance(data, Refusal):
-        return data
+    return data if isinstance(data, Refusal) else read_rotation(data)
+
+
+def read_rotation(data: JSONObject) -> KeyRotation:
+    """The new key in the object that answers a rotation.
+
+    Raises:
+        WireError: there is none.
+    """
     api_key = data.get("api_key")
     if not isinstance(api_key, str) or credential_fault(api_key):
         raise WireError("the Hub's answer to the rotation holds no API key")

@@ -17,7 +17,7 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.masking import Mask
 from jecp_mcp.settings import credential_fault
-from jecp_mcp.wire.jecp.account import KeyRotation
+from jecp_mcp.wire.jecp.account import KeyRotation, read_rotation
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
@@ -246,12 +246,7 @@ def parse_rotation(answer: Answer) -> KeyRotation | Refusal:
         WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
     """
     data = _object(answer)
-    if isinstance(data, Refusal):
-        return data
-    api_key = data.get("api_key")
-    if not isinstance(api_key, str) or credential_fault(api_key):
-        raise WireError("the Hub's answer to the rotation holds no API key")
-    return KeyRotation(api_key, _text(data.get("previous_key_valid_until")))
+    return data if isinstance(data, Refusal) else read_rotation(data)
 
 
 def parse_onboarding(answer: Answer) -> OnboardingLink | Refusal:

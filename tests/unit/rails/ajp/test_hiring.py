@@ -43,7 +43,7 @@ from jecp_mcp.settings import MandateSettings, Settings
 from jecp_mcp.settings.ajp import AjpSettings
 from jecp_mcp.settings.merchants import Place
 from jecp_mcp.tools.own.wallet import call_summary
-from jecp_mcp.wire.ajp.notice import sign_notice
+from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import Coverage, PrivateKey, SharedSecret, coverage, new_private_key
 from tests.ajp_agent import Agent
@@ -737,7 +737,8 @@ async def test_a_person_is_told_whether_the_key_that_an_agent_had_before_vouches
         "claims": {"new_public_key": (agent if by == "other key" else other).key.public.text, "reason": "lost"},
     }  # fmt: skip
     if by != "nobody":
-        other.notices = [{"event": "release"}, sign_notice(notice, other.key if by == "new" else agent.key)]
+        signature = (other if by == "new" else agent).key.sign(b"provenance-notice-v1:" + canonical(notice))
+        other.notices = [{"event": "release"}, {**notice, "signature": signature.removeprefix("ed25519:")}]
     person = Person(Decision.ACCEPTED)
     async with house(tmp_path, other, clock) as one:
         assert (await one.hire(input={"text": "a"})).charge is Charge.NO, "a person is asked all the same"

@@ -11,8 +11,9 @@ import pytest
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import UNHEARD, UNREAD, Outcome, Verdict
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.flow402.outcome import Asked, Decided, Lost, RequestRefused, Unclear, conclude, confirm, unconfirmed
+from jecp_mcp.rails.flow402.outcome import Asked, Decided, RequestRefused, Unclear, conclude, confirm, unconfirmed
 from jecp_mcp.rails.flow402.schedule import FOLLOW_MS, ask_again_at, look_again_at
+from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.wire.flow402.decision import read_decision
 from jecp_mcp.wire.flow402.receipt import read_receipt
 from tests.unit.wire.flow402.messages import RECEIPT, REVIEW, decision, money, receipt

@@ -11,7 +11,8 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails import codes
-from jecp_mcp.rails.x402.outcome import Answered, Lost, OnChain, Paid, conclude, confirm
+from jecp_mcp.rails.paid_http.lost import Lost
+from jecp_mcp.rails.x402.outcome import Answered, OnChain, Paid, conclude, confirm
 from jecp_mcp.wire.x402.settlement import Settlement
 
 PAYER, TX = "0x" + "a1" * 20, "0x" + "ab" * 32
