@@ -47,11 +47,12 @@ def receiver() -> Iterator[Receiver]:
                 status = made.answers.get_nowait()
             except queue.Empty:
                 status = 204
+            # Before it is answered: the sender's next request may come as soon as it has the answer.
+            made.inbox.put(Received(self.path, dict(self.headers), body))
             self.send_response(status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
-            made.inbox.put(Received(self.path, dict(self.headers), body))
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -203,6 +203,7 @@ def test_a_paused_subscription_is_told_once_it_goes_on(alone: Buyer, endpoint: R
     endpoint.answers.put(503)
     alone.http.post(f"{path}/test", headers=alone.auth).raise_for_status()
     held = endpoint.next()
+    tried(alone, "pending", 1)
     alone.http.patch(path, json={"status": "paused"}, headers=alone.auth).raise_for_status()
     advance(alone, 7_200)
     alone.http.patch(path, json={"status": "active"}, headers=alone.auth).raise_for_status()
