@@ -245,6 +245,7 @@ async def test_a_refund_makes_room_in_the_windows_it_came_from(ledger: PostgresL
     assert row is not None
     assert (row.charged, row.refunded, row.evidence) == (8, 8, "all of it")
     assert await used(ledger) == [0]
+    assert [one.used for one in await ledger.readings([meter()], wait=False)] == [0]
     assert (await ledger.totals()).charged == 0
     assert (await ledger.audit()).findings == ()
 

@@ -8,20 +8,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.sqlite import write_lock
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
-from tests.unit.mandate.reservations import everything, meter, reservation
+from tests.unit.mandate.reservations import START, everything, meter, reservation
 
 
 @pytest.fixture
@@ -359,3 +362,18 @@ async def test_an_event_that_names_no_state_is_damage_to_the_audit(ledger: Sqlit
     assert any("was changed" in words for words in (await ledger.audit()).findings)
     with pytest.raises(LedgerDamaged, match="cannot be read"):
         await ledger.events()
+
+
+@pytest.mark.anyio
+async def test_a_grant_of_no_known_state_is_damage_that_nothing_is_bought_over(ledger: SqliteLedger) -> None:
+    asked = Grant(GrantKind.APPROVAL, "AAAA-BBBB", "local", "f", GrantState.ASKED, b"", START, UnixMs(START + 60_000))
+    await ledger.write_grant(asked)
+    await ledger.close()
+    connection = apsw.Connection(str(ledger.path))
+    connection.execute("PRAGMA ignore_check_constraints = 1")
+    connection.execute("UPDATE slip SET state = 'maybe'")
+    connection.close()
+    damaged = open_ledger(ledger.path)
+    with pytest.raises(LedgerDamaged, match="a row cannot be read"):
+        await damaged.write_grant(replace(asked, grant_id="CCCC-DDDD"))
+    await damaged.close()

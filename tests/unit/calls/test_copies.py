@@ -74,6 +74,9 @@ async def test_a_lowered_most_needs_no_approval_that_the_whole_would_need(tmp_pa
         assert (made.call.hold, made.approval) == (60_000, None)
         _, call = known = await calls.prepared(made.grant.grant_id, LOCAL)
         assert call.as_asked("t") == {"tool": "t", "arguments": {"n": 2}, "max_usdc": "0.06"}
+        whole = await calls.prepare(asking(3), ME)
+        assert isinstance(whole, Preparation)
+        assert whole.call.as_asked("t") == {"tool": "t", "arguments": {"n": 3}}
         assert (await calls.execute(known, asking(2), ME)).charge is Charge.YES
     assert [one.hold for one in rail.sent] == [50_000, 60_000]
 

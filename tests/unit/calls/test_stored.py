@@ -1,6 +1,6 @@
 """A call is written down without loss, and equal calls have equal fingerprints."""
 
-from jecp_mcp.calls.stored import fingerprint, identity
+from jecp_mcp.calls.stored import fingerprint, identity, is_copy
 
 
 def test_equal_calls_have_the_same_fingerprint_in_every_version_of_the_program() -> None:
@@ -34,5 +34,6 @@ def test_a_label_makes_a_copy_that_is_known_for_one_and_no_label_none() -> None:
     assert copies[0] == base
     assert len(set(copies)) == 5
     assert all(copy.startswith(f"{base}.") for copy in copies[1:])
+    assert [is_copy(copy) for copy in copies] == [False, True, True, True, True]
     assert fingerprint(base, "2") == copies[1], "the same label again is the same purchase"
     assert fingerprint(identity("p", "h", "a:b", {"x": 2}), "2").partition(".")[2] != copies[1].partition(".")[2]

@@ -127,3 +127,35 @@ def test_a_cap_of_exactly_what_a_mandate_carries_keeps_its_own_name() -> None:
     assert refused.details["cap"] == "per_call_usdc"
     above = refusal(decide("1000.000001", per_call_usdc="1000.000001"), "PER_CALL_LIMIT")
     assert above.details["cap"] == "the protocol's bound on a mandate"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "kind", "amount", "lower"),
+    [
+        ("0.05", QuoteKind.FROM, 50_000, 50_000),
+        ("0.05", QuoteKind.MAX, 1, 50_000),
+        ("0.05", QuoteKind.FROM, 50_001, None),
+        ("0.05", QuoteKind.EXACT, 1, None),
+        ("0", QuoteKind.FROM, 0, None),
+        (None, QuoteKind.FROM, 1, None),
+    ],
+)
+def test_a_lower_maximum_needs_nobodys_approval_where_the_price_is_not_exact_and_begins_below(
+    threshold: str | None, kind: QuoteKind, amount: int, lower: int | None
+) -> None:
+    policy = Policy.from_settings(MandateSettings.model_validate({"approve_above_usdc": threshold}))
+    quote = Quote(MicroUSDC(amount), kind, "docs", "hub agent")
+    assert policy.without_approval(quote) == lower
+
+
+@pytest.mark.parametrize(
+    ("price", "kind"),
+    [
+        (Price(None), QuoteKind.UNKNOWN),
+        (Price(MicroUSDC(1)), QuoteKind.EXACT),
+        (Price(MicroUSDC(1), metered=True), QuoteKind.FROM),
+        (Price(MicroUSDC(1), bounded=True), QuoteKind.MAX),
+    ],
+)
+def test_what_is_listed_says_of_which_kind_its_price_is(price: Price, kind: QuoteKind) -> None:
+    assert price.kind is kind

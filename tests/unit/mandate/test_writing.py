@@ -550,3 +550,30 @@ async def test_what_no_column_can_hold_is_not_found_and_is_no_damage(ledger: Sql
     assert not isinstance(refused.value, LedgerDamaged)
     assert ledger.fault is None
     assert isinstance(await ledger.reserve(reservation(ledger.session)), Admitted)
+
+
+@pytest.mark.anyio
+async def test_what_is_noted_while_the_thread_writes_waits_for_it_and_is_written_after_it(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_QUICK", 0)  # so that the thread writes
+    monkeypatch.setattr(writer, "_LINGER", 0)
+    await ledger.reserve(reservation(ledger.session, call_id="first"))
+    commit, go_on = ledger._file.commit, threading.Event()
+
+    def held(*given: Any, **named: Any) -> Any:
+        go_on.wait(60)
+        return commit(*given, **named)
+
+    monkeypatch.setattr(ledger._file, "commit", held)
+    second = asyncio.create_task(ledger.reserve(reservation(ledger.session, call_id="second")))
+    while not ledger._writer._busy:
+        await asyncio.sleep(0)
+    ledger.conclude(Conclusion("first", Verdict.CHARGED, MicroUSDC(5)))
+    while ledger._writer._timer is not None:
+        await asyncio.sleep(0)
+    assert not second.done()
+    go_on.set()
+    assert isinstance(await second, Admitted)
+    await ledger.flush()
+    assert {row.call_id: row.state for row in await ledger.rows()} == {"first": State.SETTLED, "second": State.SENT}

@@ -346,7 +346,8 @@ async def test_a_job_that_was_not_done_is_free(tmp_path: Path, agent: Agent, clo
     "status", [401, 404, 429, *(pytest.param(one, marks=pytest.mark.slow) for one in (400, 402, 403, 405, 422))]
 )
 async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, clock: StillClock, status: int) -> None:
-    said = {"error": "not today", "code": "NO_PUBLIC_KEY"} if status == 403 else {"error": "not today"}
+    codes = {403: "NO_PUBLIC_KEY", 422: "LEGACY_SIGNATURE"}
+    said = {"error": "not today"} | ({"code": codes[status]} if status in codes else {})
     agent.answers = [(status, said), (status, said)]
     async with house(tmp_path, agent, clock) as one:
         end = await one.hire()
@@ -356,7 +357,8 @@ async def test_an_offer_that_was_refused_is_free(tmp_path: Path, agent: Agent, c
     assert end.refusal.code == ("AGENT_BUSY" if status == 429 else "AGENT_REFUSED")
     assert end.refusal.retry_after_seconds == (7 if status == 429 else None)
     assert ("whether the declaration is found, with the key" in end.refusal.message) == (status == 401)
-    assert end.refusal.details.get("agent_code") == ("NO_PUBLIC_KEY" if status == 403 else None)
+    assert end.refusal.details.get("agent_code") == codes.get(status)
+    assert ("before version 0.3, which this program never makes" in end.refusal.message) == (status == 422)
     if status not in {404, 405}:
         assert end.refusal.details["agent_says"] == "not today"
 
