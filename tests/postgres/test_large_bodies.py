@@ -267,7 +267,7 @@ async def test_a_part_that_a_server_never_takes_is_given_up_and_sent_later(
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE jecp_mcp.part IN ACCESS EXCLUSIVE MODE")
         behind.conclude(settled("a", body(MB)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(25):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.flush()
     monkeypatch.setattr(body_uploads, "_LONGEST_PART", 60.0)

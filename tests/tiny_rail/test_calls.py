@@ -389,7 +389,7 @@ async def test_a_reserved_call_whose_process_died_before_anything_left_is_releas
     async with house(tmp_path, payee, clock) as one, anyio.create_task_group() as tasks:
         one.wire.exchange = stuck(one.wire.exchange)  # type: ignore[method-assign]
         tasks.start_soon(one.calls.pay, BUYING, Caller(LOCAL))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not (rows := await one.ledger.rows()):
                 await anyio.lowlevel.checkpoint()
         assert [row.state for row in rows] == [State.RESERVED]
@@ -585,7 +585,7 @@ async def test_of_what_is_only_reserved_nothing_is_written_down(
     async with house(tmp_path, payee, clock) as one, anyio.create_task_group() as tasks:
         one.wire.exchange = stuck(one.wire.exchange)  # type: ignore[method-assign]
         tasks.start_soon(one.calls.pay, BUYING, Caller(LOCAL))
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             while not (rows := await one.ledger.rows()):
                 await anyio.lowlevel.checkpoint()
         assert not await one.ledger.note(rows[0].call_id, rows[0].claim, [Note(Mark.INTENT, "50000")])

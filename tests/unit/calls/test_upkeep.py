@@ -261,7 +261,7 @@ async def test_when_the_next_call_is_due_cannot_be_read_the_round_comes_all_the_
         monkeypatch.setattr(ledger, "next_look", unreadable)
         monkeypatch.setattr(ledger, "adopt_orphans", after_it_was_read)
         beside.start_soon(calls.keep_recovering)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await rounds.wait()
         beside.cancel_scope.cancel()
 
