@@ -332,3 +332,27 @@ def test_how_a_ledger_is_mended_is_told_to_no_model_which_might_do_it(
     assert "without one, a new ledger can be begun" in str(found)
     assert f"{path} is gone, though it was written before." in told(found).message
     assert "can be begun" not in told(found).message
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (QuoteKind.EXACT, "It costs 0.00007 USDC, above the 0.00005 you gave as the most."),
+        (
+            QuoteKind.FROM,
+            "It may come to less, but is sold only where its listed price of 0.00007 USDC is allowed, above",
+        ),
+    ],
+)
+def test_a_price_above_the_most_that_was_given_is_told_beside_it(kind: QuoteKind, says: str) -> None:
+    found = refusals.above_maximum(Quote(MicroUSDC(70), kind, "docs", "hub agent"), MicroUSDC(50))
+    assert (found.code, found.source) == ("PRICE_ABOVE_MAXIMUM", "bridge")
+    assert found.details == {"price_usdc": "0.00007", "max_usdc": "0.00005"}
+    assert found.message.startswith(says)
+
+
+@pytest.mark.parametrize(("state", "known"), [(State.IN_DOUBT, refusals.in_doubt), (State.SENT, refusals.in_progress)])
+def test_no_further_copy_is_bought_while_one_is_open(state: State, known: Callable[[CallRow], Refusal]) -> None:
+    found, first = refusals.copy_open(row(state)), known(row(state))
+    assert (found.code, found.details, found.source) == (first.code, first.details, "bridge")
+    assert found.message == f"{first.message} No other copy is bought before it is known what became of it."

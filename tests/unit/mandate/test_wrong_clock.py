@@ -38,6 +38,8 @@ async def test_an_undelivered_answer_is_as_old_as_the_last_change_makes_it(
     await ledger.conclude_now(Conclusion("a", Verdict.CHARGED, MicroUSDC(5), answer=b"answer"))
     clock.at = START + UNDELIVERED_MS - 1
     assert isinstance(await ledger.identical("print"), Undelivered)
+    clock.forward(ms=1)
+    assert await ledger.identical("print") is None
     clock.forward(seconds=1)
     await ledger.reserve(reservation(ledger.session, 5))
     clock.at = START + UNDELIVERED_MS - 1
