@@ -39,7 +39,7 @@ from jecp_mcp.sandbox.endpoints import (
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LoopbackMiddleware
+from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LegacyAliasMiddleware, LoopbackMiddleware
 from jecp_mcp.sandbox.providers import endpoints as provider_endpoints
 from jecp_mcp.sandbox.webhooks import endpoints as webhooks
 
@@ -87,6 +87,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
                 public_url=config.public_url,
             ),
             Middleware(CorsMiddleware),
+            Middleware(LegacyAliasMiddleware, dialect=config.dialect),
         ],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
@@ -193,7 +194,7 @@ def _discovery(hub: Hub) -> list[Route]:
 
     async def llms(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "public, max-age=3600"}
-        return Reply(200, discovery.llms_txt(hub.catalog, dialect).encode(), headers)
+        return Reply(200, discovery.llms_txt(hub.catalog, dialect), headers)
 
     async def health(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
         state, healthy = discovery.health(hub, uptime_seconds=int(time.monotonic() - started))

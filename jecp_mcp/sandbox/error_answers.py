@@ -104,6 +104,7 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
     "TRANSACTION_NOT_FOUND": 404,
     "REFUND_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
     "CAPABILITY_DEPRECATED": 410,
     "RATE_LIMITED": 429,
     "NOT_STREAMABLE": 406,
@@ -291,3 +292,8 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "X402_FACILITATOR_UNREACHABLE": ("topup", "x402 cannot settle at present; top up the wallet."),
 }
 """What goes with a code: the reference Hub's type, and a sentence."""
+
+
+def error_recovery() -> dict[str, dict[str, str]]:
+    """What to do about each code, for the agent guide (JECP 05-discovery §4.2)."""
+    return {code: {"next_action": kind, "hint": hint} for code, (kind, hint) in _ACTIONS.items()}
