@@ -186,3 +186,19 @@ def test_the_steps_inputs_come_to_no_more_than_an_input_may(place: House, point:
         assert "more than 5242880 bytes" in answer["message"]
         assert point.calls == []
     assert buyer.books()["charged_micro"] == 0
+
+
+def test_a_step_that_became_a_composite_since_is_one_too_deep_and_costs_nothing(
+    place: House, point: Endpoint, sold: Seller
+) -> None:
+    bundler, _ = publish(place, point, composed(sold))
+    deeper, _ = publish(place, point, COUNTS)
+    step = {"id": "only", "call": f"{deeper.namespace}/bundle", "action": "count", "input": {"text": "x"}}
+    inner = {**composed(sold), "id": "count", "composes": {"steps": [step]}, "output_schema": {"type": "object"}}
+    new = manifest(sold.namespace, point.url, version="2.0.0", actions=[inner])
+    sold.publish(new).raise_for_status()
+    buyer = place.buyer()
+    point.calls.clear()
+    answer = buyer.buy(f"{bundler.namespace}/bundle", "twice")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "COMPOSITE_DEPTH_EXCEEDED")
+    assert (buyer.books()["charged_micro"], point.calls) == (0, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -200,3 +201,23 @@ def test_nobody_is_let_in_without_a_key(place: House) -> None:
         assert code(answer, 401) == "INVALID_API_KEY"
     for path in ("/sandbox/dns", "/sandbox/payouts"):
         assert code(place.http.post(path, json={}, headers={"X-Sandbox-Key": "no"}), 403) == "FORBIDDEN"
+
+
+@pytest.mark.slow
+def test_rotations_at_once_follow_one_another_and_leave_one_key(place: House, seller: Seller) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = [*pool.map(lambda _: seller.post("/v1/providers/me/rotate-key"), range(6))]
+    # The key that all of them came with is no key once it was replaced twice.
+    assert {each.status_code for each in answers} <= {200, 401, 429}
+    done = sorted((each.json() for each in answers if each.status_code == 200), key=by_number)
+    assert [by_number(each) for each in done] == [*range(1, len(done) + 1)]
+    assert len(done) >= 2
+    let_in = [
+        place.http.get("/v1/providers/me", headers={"Authorization": f"Bearer {each['api_key']}"}).status_code
+        for each in done
+    ]
+    assert let_in == [401] * (len(done) - 2) + [200, 200]
+
+
+def by_number(rotation: dict[str, Any]) -> int:
+    return int(rotation["rotations_in_last_24h"])

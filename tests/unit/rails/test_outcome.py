@@ -304,3 +304,13 @@ def test_with_provenance_a_proven_free_failure_is_left_at_that() -> None:
     lost: Evidence = Lost(sent=True, reason="x")
     assert next_wait([provider], replay=False, jitter=0.5, left=100.0, provenance=True) is None
     assert next_wait([lost], replay=False, jitter=0.5, left=100.0, provenance=True) is not None
+
+
+@pytest.mark.parametrize("code", ["PROVENANCE_MISMATCH", "X402_PAYMENT_INVALID", "X402_SETTLEMENT_REUSED"])
+def test_a_subcause_nobody_knows_counts_as_the_code_alone(code: str) -> None:
+    def concluded(**details: object) -> tuple[object, ...]:
+        said = parse_refusal({"code": code, "message": "No.", "details": details}, status=403)
+        found = conclude([Replied(said)], replay=False, budget=BUDGET)
+        return said.code, found.verdict, found.amount, wait_after(Replied(said))
+
+    assert concluded(subcause="invented_last_week") == concluded()
