@@ -114,9 +114,10 @@ def signed(buyer: Buyer, nonce: str | None = None, *, capital: bool = False) -> 
     if not capital:
         return made
     at = made.split(":")[1]
-    return f"v2:{at}:{nonce.upper()}:" + provenance._digest(buyer.agent_id, buyer.api_key, at, nonce.upper())  # noqa: SLF001
+    return f"v2:{at}:{nonce.upper()}:" + provenance._digest(buyer.agent_id, buyer.api_key, at, nonce.upper())
 
 
+@pytest.mark.requirement("WIRE-2.1-2", "WIRE-2.1-3")
 def test_every_answer_at_the_old_path_says_when_it_ends_and_where_that_is_explained(hub: Buyer) -> None:
     answers = [
         hub.send(hub.request(), "/v1/jecp"),
@@ -139,6 +140,7 @@ def test_every_answer_at_the_old_path_says_when_it_ends_and_where_that_is_explai
 CONCORDANCE = {"text": "the mill and the reed", "keyword": "the"}
 
 
+@pytest.mark.requirement("WIRE-8-1")
 def test_a_body_that_does_not_come_is_answered_with_408(hub: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "BODY_SECONDS", 0.05)
     at = urlsplit(str(hub.http.base_url))
@@ -154,11 +156,13 @@ def test_a_body_that_does_not_come_is_answered_with_408(hub: Buyer, monkeypatch:
 
 
 @pytest.mark.parametrize("version", ["2.0", "1.1", "1", "v1.0", 1.0, None])
+@pytest.mark.requirement("WIRE-jecp-2")
 def test_another_version_of_the_protocol_is_refused(hub: Buyer, version: object) -> None:
     body = error(hub.send({**hub.request(), "jecp": version}), "UNSUPPORTED_VERSION", 400)
     assert body["error"]["details"]["supported"] == ["1.0"]
 
 
+@pytest.mark.requirement("VERSION-6-1")
 def test_every_answer_names_the_version_of_the_protocol(hub: Buyer) -> None:
     answers = [hub.buy(), hub.buy("text-stats"), hub.buy("nobody/nothing"), hub.http.get("/v1/refunds")]
     answers += [hub.http.get("/v1/capabilities"), hub.http.get("/v1/refunds", headers=hub.auth)]
@@ -168,6 +172,7 @@ def test_every_answer_names_the_version_of_the_protocol(hub: Buyer) -> None:
 
 
 @pytest.mark.parametrize(("code", "status"), STATUS.items())
+@pytest.mark.requirement("VERSION-6-1", "WIRE-8-2", "ERROR-2-1", "ERROR-2-2")
 def test_every_code_has_the_status_and_the_form_of_the_catalog(hub: Buyer, code: str, status: int) -> None:
     hub.fault(f"code:{code}")
     answer = hub.buy(id="refused-0001")
@@ -180,6 +185,7 @@ def test_every_code_has_the_status_and_the_form_of_the_catalog(hub: Buyer, code:
     assert answer.headers["content-type"] == "application/json"
 
 
+@pytest.mark.requirement("ERROR-INTERNAL_ERROR-1")
 def test_a_fault_of_the_hub_shows_nothing_of_its_inside(hub: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Any:
         raise RuntimeError("db-7.internal: no such table agents")
@@ -191,6 +197,7 @@ def test_a_fault_of_the_hub_shows_nothing_of_its_inside(hub: Buyer, monkeypatch:
     assert not re.search("internal:|table|Traceback|RuntimeError", answer.text)
 
 
+@pytest.mark.requirement("WIRE-metadata-1", "WIRE-extensions-1")
 def test_metadata_and_extensions_change_nothing_of_a_call(hub: Buyer) -> None:
     plain = output(hub.buy())
     odd = {"trust_tier": "platinum", "budget_usdc": 0, "input": {"text": "another"}, "delivery": {"mode": "stream"}}
@@ -200,6 +207,7 @@ def test_metadata_and_extensions_change_nothing_of_a_call(hub: Buyer) -> None:
     assert hub.books()["charged_micro"] == 10_000
 
 
+@pytest.mark.requirement("AUTH-9.6-2")
 def test_a_tier_that_a_caller_claims_counts_for_nothing(hub: Buyer) -> None:
     hub.publish(manifest(capability="earned", actions=[action(trust_tier_required="silver")]))
     claims = {"trust_tier": "platinum", "tier": "platinum"}
@@ -208,6 +216,7 @@ def test_a_tier_that_a_caller_claims_counts_for_nothing(hub: Buyer) -> None:
     assert error(answer, "INSUFFICIENT_TRUST", 403)["error"]["details"]["current"] == "bronze"
 
 
+@pytest.mark.requirement("AUTH-3.5-3")
 def test_an_unknown_agent_and_a_wrong_key_are_refused_alike(hub: Buyer) -> None:
     said = []
     for changes in ({"X-API-Key": "sbx_ak_wrongwrongwrongwrong"}, {"X-Agent-ID": "sbx_ag_nobodynobodynobody"}):
@@ -217,6 +226,7 @@ def test_an_unknown_agent_and_a_wrong_key_are_refused_alike(hub: Buyer) -> None:
     assert said[0] == said[1]
 
 
+@pytest.mark.requirement("AUTH-4.4-1")
 def test_a_mandate_is_judged_by_key_then_end_then_hash_then_budget(hub: Buyer) -> None:
     wrong = [
         ("INVALID_API_KEY", {"api_key": "sbx_ak_wrongwrongwrongwrong"}, {}),
@@ -234,12 +244,14 @@ def test_a_mandate_is_judged_by_key_then_end_then_hash_then_budget(hub: Buyer) -
     assert hub.books()["transactions"] == []
 
 
+@pytest.mark.requirement("AUTH-4.4-2")
 def test_a_mandate_without_a_budget_sets_no_bound(hub: Buyer) -> None:
     hub.publish(manifest(capability="dear", actions=[action(price="$9")]))
     assert output(hub.buy("lab/dear", mandate=hub.mandate()))["words"] == 2
     assert hub.books()["charged_micro"] == 9_000_000
 
 
+@pytest.mark.requirement("AUTH-5.2.1-1", "AUTH-5.2.1-2")
 def test_a_nonce_is_the_same_in_capitals_and_counts_once_however_many_come_at_once(hub: Buyer) -> None:
     nonce = uuid.uuid4().hex
     for hashed in (signed(hub, nonce, capital=True), signed(hub, nonce)):
@@ -254,6 +266,7 @@ def test_a_nonce_is_the_same_in_capitals_and_counts_once_however_many_come_at_on
 
 
 @pytest.mark.parametrize("hashed", ["nonsense", "a" * 64, "v2:1:0123456789abcdef:" + "0" * 64])
+@pytest.mark.requirement("ERROR-PROVENANCE_MISMATCH-4")
 def test_no_subcause_is_told_to_whoever_has_not_the_key(hub: Buyer, hashed: str) -> None:
     mandate = {"agent_id": hub.agent_id, "api_key": "sbx_ak_wrongwrongwrongwrong", "provenance_hash": hashed}
     for headers in ({}, hub.auth, {**hub.auth, "X-API-Key": mandate["api_key"]}):
@@ -262,6 +275,7 @@ def test_no_subcause_is_told_to_whoever_has_not_the_key(hub: Buyer, hashed: str)
         assert "subcause" not in answer.text
 
 
+@pytest.mark.requirement("AUTH-3.2-3", "AUTH-3.3-3", "AUTH-3.3-4", "AUTH-3.3-5")
 def test_a_key_is_shown_once_and_stands_in_no_other_answer_address_or_log(
     place: Buyer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,6 +306,7 @@ class NeverCompared(bytes):
     __hash__ = bytes.__hash__
 
 
+@pytest.mark.requirement("AUTH-3.2-1", "AUTH-3.2-2", "AUTH-9.5-2")
 def test_keys_come_from_the_systems_randomness_and_are_compared_in_constant_time(place: Buyer) -> None:
     made = []
     for _ in range(3):
@@ -301,13 +316,14 @@ def test_keys_come_from_the_systems_randomness_and_are_compared_in_constant_time
     for each in made:
         assert re.fullmatch("sbx_ag_[A-Za-z0-9]{24,}", each["agent_id"])
         assert re.fullmatch("sbx_ak_[A-Za-z0-9]{40,}", each["api_key"])
-    digests = [NeverCompared(agents._hash_key(key)) for key in ("sbx_ak_now", "sbx_ak_before")]  # noqa: SLF001
+    digests = [NeverCompared(agents._hash_key(key)) for key in ("sbx_ak_now", "sbx_ak_before")]
     agent = agents.Agent("sbx_ag_one", "one", digests[0], digests[1], 10, 0, 0, 0, None)
     held = [agent.holds(key, at) for key, at in (("sbx_ak_now", 99), ("sbx_ak_before", 9), ("sbx_ak_before", 10))]
     assert held == [True, True, False]
     assert not agent.holds("sbx_ak_other", 9)
 
 
+@pytest.mark.requirement("AUTH-3.2-4", "AUTH-9.5-1")
 def test_registrations_are_limited(tmp_path: Any) -> None:
     config = SandboxConfig(dialect="spec", registrations_rpm=2, loopback=True, clock=(clock := TurnableClock()))
     with running(config) as ready, controlled(ready) as http:
@@ -326,6 +342,7 @@ def test_registrations_are_limited(tmp_path: Any) -> None:
         assert http.post("/api/agent/register", json={"name": "two"}).status_code == 201
 
 
+@pytest.mark.requirement("DISCOVERY-2-1", "DISCOVERY-2-2", "DISCOVERY-8-1")
 def test_the_well_known_places_are_there_for_everybody(place: Buyer) -> None:
     with httpx2.Client(base_url=place.http.base_url) as stranger:
         for path, kind in DISCOVERY.items():
@@ -336,6 +353,7 @@ def test_the_well_known_places_are_there_for_everybody(place: Buyer) -> None:
             assert "access-control-allow-credentials" not in answer.headers
 
 
+@pytest.mark.requirement("DISCOVERY-3-1")
 def test_the_agent_card_says_where_and_how_to_call(place: Buyer) -> None:
     card, origin = place.http.get("/.well-known/agent.json").json(), str(place.http.base_url).rstrip("/")
     assert all(isinstance(card[name], str) and card[name] for name in ("name", "description", "version"))
@@ -349,6 +367,9 @@ def test_the_agent_card_says_where_and_how_to_call(place: Buyer) -> None:
     assert authentication["registration_url"] == f"{origin}/api/agent/register"
 
 
+@pytest.mark.requirement(
+    "AUTH-3.1-1", "AUTH-5.3-2", "MANIFEST-10-1", "DISCOVERY-4.2-1", "DISCOVERY-4.4-1", "DISCOVERY-4.5-2"
+)
 def test_the_guide_has_every_section_and_follows_the_catalog(place: Buyer) -> None:
     def guide() -> dict[str, Any]:
         found = place.http.get("/.well-known/agent-guide.json").json()
@@ -372,6 +393,7 @@ def test_the_guide_has_every_section_and_follows_the_catalog(place: Buyer) -> No
     assert "lab/brand-new" not in guide()["supported_capabilities"]
 
 
+@pytest.mark.requirement("DISCOVERY-5-1")
 def test_llms_txt_is_bounded_in_any_script() -> None:
     with running(SandboxConfig()) as ready, controlled(ready) as http:
         many = [manifest(capability=f"many-{number}", description="語" * 500) for number in range(50)]
@@ -381,6 +403,7 @@ def test_llms_txt_is_bounded_in_any_script() -> None:
         assert "many-1 " in text.decode()
 
 
+@pytest.mark.requirement("WIRE-4.3-5")
 def test_a_stream_that_stands_still_or_never_ends_is_cancelled(hub: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert event_stream.NO_PROGRESS_SECONDS >= 30
     assert event_stream.TOTAL_SECONDS <= 300
@@ -399,6 +422,7 @@ def test_a_stream_that_stands_still_or_never_ends_is_cancelled(hub: Buyer, monke
     assert hub.books()["transactions"] == []
 
 
+@pytest.mark.requirement("AUTH-9.7-4")
 def test_a_subscription_is_not_led_to_where_nobody_may_be_asked(place: Buyer) -> None:
     async def resolved(_host: str, _port: int) -> list[str]:
         return ["1.1.1.1"]
@@ -416,6 +440,7 @@ def test_a_subscription_is_not_led_to_where_nobody_may_be_asked(place: Buyer) ->
 
 
 @pytest.mark.parametrize("days", [29, -1])
+@pytest.mark.requirement("WIRE-4.6-2", "WIRE-4.6-3", "ERROR-CAPABILITY_DEPRECATED-1", "ERROR-CAPABILITY_DEPRECATED-2")
 def test_a_capability_that_ends_says_so_as_the_specification_words_it(hub: Buyer, days: int) -> None:
     ends = iso(UnixMs(hub.clock.now() + days * 86_400_000))
     deprecation = {"status": "deprecated", "sunset_at": ends, "successor_version": "2.0.0"}

@@ -96,6 +96,7 @@ async def leaves_without_goodbye(_request: Request, writer: asyncio.StreamWriter
     writer.transport.abort()
 
 
+@pytest.mark.requirement("AUTH-9.3-1")
 async def test_a_peer_that_speaks_only_an_older_tls_gets_no_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,6 +274,7 @@ NEVER_AGAIN = [
 
 
 @pytest.mark.parametrize("code", NEVER_AGAIN)
+@pytest.mark.requirement("ERROR-5-1")
 def test_a_refusal_that_stands_is_not_asked_for_again(code: str) -> None:
     assert wait_after(Replied(reference(code))) is None
     assert wait_after(Lost(sent=True, reason="x"), Replied(reference(code))) is None
@@ -307,6 +308,7 @@ def test_with_provenance_a_proven_free_failure_is_left_at_that() -> None:
 
 
 @pytest.mark.parametrize("code", ["PROVENANCE_MISMATCH", "X402_PAYMENT_INVALID", "X402_SETTLEMENT_REUSED"])
+@pytest.mark.requirement("ERROR-PROVENANCE_MISMATCH-2", "ERROR-3.8-2", "ERROR-3.8.6-2")
 def test_a_subcause_nobody_knows_counts_as_the_code_alone(code: str) -> None:
     def concluded(**details: object) -> tuple[object, ...]:
         said = parse_refusal({"code": code, "message": "No.", "details": details}, status=403)
