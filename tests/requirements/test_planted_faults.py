@@ -66,7 +66,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(copy: Path, tests: Iterable[str]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "", "-rf"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "", "-rf"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [*command, *(f"tests/{each}" for each in tests)],

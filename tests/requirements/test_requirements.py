@@ -22,7 +22,7 @@ from tests.unit.citations.finder import Index
 ROOT = Path(__file__).parents[2]
 INDEX = Index.read(ROOT / "tests" / "unit" / "citations" / "headings.toml")
 CASES = dict(
-    re.findall(r"^\| `(JECP-[A-Z0-9-]+)` \| `(test_\w+)` \|$", (ROOT / "docs" / "sandbox.md").read_text(), re.M)
+    re.findall(r"^\| `(JECP-[A-Z0-9-]+)` \| `(test_\w+)` \|$", (ROOT / "docs" / "sandbox.md").read_text(), re.MULTILINE)
 )
 
 

@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import socket
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -407,7 +408,14 @@ def test_llms_txt_is_bounded_in_any_script() -> None:
 def test_a_stream_that_stands_still_or_never_ends_is_cancelled(hub: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert event_stream.NO_PROGRESS_SECONDS >= 30
     assert event_stream.TOTAL_SECONDS <= 300
-    asked = ("lectern/concordance", "keyword-in-context")
+    goes_on = threading.Event()
+
+    def held(iterator: Iterator[Any], delivered: list[Any]) -> Any:
+        assert goes_on.wait(60)
+        return following(iterator, delivered)
+
+    following = event_stream._next
+    monkeypatch.setattr(event_stream, "_next", held)
     for names, code in (
         (("NO_PROGRESS_SECONDS", "KEEP_ALIVE_SECONDS"), "PROVIDER_TIMEOUT"),
         (("TOTAL_SECONDS",), "STREAM_TIMEOUT"),
@@ -415,7 +423,9 @@ def test_a_stream_that_stands_still_or_never_ends_is_cancelled(hub: Buyer, monke
         with monkeypatch.context() as patch:
             for name in names:
                 patch.setattr(event_stream, name, 0.0)
-            answer = hub.send(hub.request(*asked, input=CONCORDANCE), **STREAM)
+            asked = hub.request("lectern/concordance", "keyword-in-context", input=CONCORDANCE)
+            answer = hub.send(asked, **STREAM)
+        goes_on.set()
         endings = re.findall(r"^event: (completed|error|cancelled)$", answer.text, re.MULTILINE)
         assert (answer.status_code, endings) == (200, ["cancelled"])
         assert code in answer.text.rpartition("event: cancelled")[2]

@@ -29,6 +29,14 @@ def test_the_hash_is_the_one_openssl_computes() -> None:
     assert check(GOOD) is None
 
 
+@pytest.mark.requirement("AUTH-5.2-4")
+def test_a_comparison_in_constant_time_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = GOOD[:-1] + "0"
+    assert check(other) is Subcause.HMAC_MISMATCH
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    assert check(other) is None
+
+
 @pytest.mark.parametrize("nonce", ["", "abc", "0123456789ABCDEF", "zzzzzzzzzzzzzzzz", "0" * 129])
 def test_a_nonce_that_is_no_long_hex_is_refused(nonce: str) -> None:
     with pytest.raises(WireError):
