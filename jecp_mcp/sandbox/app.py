@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from jecp_mcp.pages import ReaderTime
 from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, html_pages
@@ -70,7 +71,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             group.cancel_scope.cancel()
         hub.close()
 
-    app = Starlette(
+    app = _HubApp(
         routes=[
             *_calls(hub),
             *_catalog(hub),
@@ -86,14 +87,20 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
                 connections={} if connections is None else connections,
                 public_url=config.public_url,
             ),
-            Middleware(CorsMiddleware),
-            Middleware(LegacyAliasMiddleware, dialect=config.dialect),
         ],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
     )
     app.state.hub = hub
     return app
+
+
+class _HubApp(Starlette):
+    """An application whose every answer, that to a fault of its own too, has the headers that the protocol demands."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = LegacyAliasMiddleware(super().build_middleware_stack(), hub_of(self).config.dialect)
+        return CorsMiddleware(stack)
 
 
 def hub_of(app: Starlette) -> Hub:

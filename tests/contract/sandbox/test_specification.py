@@ -22,6 +22,7 @@ import pytest
 
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.sandbox import agents, discovery, endpoints, event_stream
+from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.run import SandboxConfig
 from jecp_mcp.wire.jecp import provenance
 from tests.contract.sandbox.conftest import (
@@ -186,16 +187,21 @@ def test_every_code_has_the_status_and_the_form_of_the_catalog(hub: Buyer, code:
     assert answer.headers["content-type"] == "application/json"
 
 
-@pytest.mark.requirement("ERROR-INTERNAL_ERROR-1")
+@pytest.mark.requirement("WIRE-2.1-2", "ERROR-INTERNAL_ERROR-1", "PAYMENT-11.1-1", "PAYMENT-11.2-1")
 def test_a_fault_of_the_hub_shows_nothing_of_its_inside(hub: Buyer, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> Any:
         raise RuntimeError("db-7.internal: no such table agents")
 
     monkeypatch.setattr(discovery, "agent_card", broken)
-    # Of its own connection: the server closes one on which it failed.
-    answer = httpx2.get(f"{hub.http.base_url}/.well-known/agent.json")
-    error(answer, "INTERNAL_ERROR", 500)
-    assert not re.search("internal:|table|Traceback|RuntimeError", answer.text)
+    monkeypatch.setattr(Hub, "invoke", broken)
+    for method, path in (("GET", "/.well-known/agent.json"), ("POST", "/v1/invoke"), ("POST", "/v1/jecp")):
+        # Of its own connection: the server closes one on which it failed.
+        answer = httpx2.request(method, f"{hub.http.base_url}{path}")
+        error(answer, "INTERNAL_ERROR", 500)
+        assert not re.search("internal:|table|Traceback|RuntimeError", answer.text)
+        assert answer.headers["cache-control"] == "no-store"
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
+        assert ("deprecation" in answer.headers) is (path == "/v1/jecp")
 
 
 @pytest.mark.requirement("WIRE-metadata-1", "WIRE-extensions-1")
