@@ -44,7 +44,7 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
             each.id: {"description": each.manifest.get("description", ""), "actions": [*each.offers]}
             for each in builtins
         },
-        "error_recovery": error_recovery(),
+        "error_recovery": error_recovery(dialect),
         "related_resources": {
             "capabilities_url": f"{origin}/v1/capabilities",
             "agent_card": f"{origin}/.well-known/agent.json",
