@@ -31,6 +31,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     name, kind = body.get("name"), body.get("agent_type", "automation")
     if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not isinstance(kind, str):
         raise Refused("VALIDATION_FAILED", f"name is required, at most {MAX_NAME} characters.")
+    hub.checks.check_registrations(hub.clock.now())
     agent_id, api_key = hub.agents.register(name, kind[:MAX_NAME], ZERO, hub.config.free_calls, hub.clock.now())
     return json_reply(
         {
@@ -138,6 +139,7 @@ async def register_by_page(hub: Hub, request: Request, _dialect: Dialect) -> Rep
     name = (await read_form(request)).get("name", "").strip()[:MAX_NAME]
     if not name:
         return html_reply(html_pages.error_page("A name is needed", ["Go back and give the agent a name."]), 400)
+    hub.checks.check_registrations(hub.clock.now())
     agent_id, api_key = hub.agents.register(name, "page", ZERO, hub.config.free_calls, hub.clock.now())
     return html_reply(html_pages.new_agent_page(agent_id, api_key), 201)
 

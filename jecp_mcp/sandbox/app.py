@@ -19,6 +19,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from jecp_mcp.pages import ReaderTime
 from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, html_pages
@@ -39,7 +40,7 @@ from jecp_mcp.sandbox.endpoints import (
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.event_stream import EventStream, ReplayedStream
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LoopbackMiddleware
+from jecp_mcp.sandbox.middleware import Connections, CorsMiddleware, LegacyAliasMiddleware, LoopbackMiddleware
 from jecp_mcp.sandbox.providers import endpoints as provider_endpoints
 from jecp_mcp.sandbox.webhooks import endpoints as webhooks
 
@@ -70,7 +71,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             group.cancel_scope.cancel()
         hub.close()
 
-    app = Starlette(
+    app = _HubApp(
         routes=[
             *_calls(hub),
             *_catalog(hub),
@@ -86,13 +87,20 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
                 connections={} if connections is None else connections,
                 public_url=config.public_url,
             ),
-            Middleware(CorsMiddleware),
         ],
         exception_handlers={HTTPException: _failing(hub, _no_route), Exception: _failing(hub, _bug)},
         lifespan=lifespan,
     )
     app.state.hub = hub
     return app
+
+
+class _HubApp(Starlette):
+    """An application whose every answer, that to a fault of its own too, has the headers that the protocol demands."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = LegacyAliasMiddleware(super().build_middleware_stack(), hub_of(self).config.dialect)
+        return CorsMiddleware(stack)
 
 
 def hub_of(app: Starlette) -> Hub:
@@ -193,7 +201,7 @@ def _discovery(hub: Hub) -> list[Route]:
 
     async def llms(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         headers = {"content-type": "text/plain; charset=utf-8", "cache-control": "public, max-age=3600"}
-        return Reply(200, discovery.llms_txt(hub.catalog, dialect).encode(), headers)
+        return Reply(200, discovery.llms_txt(hub.catalog, dialect), headers)
 
     async def health(hub: Hub, _request: Request, _dialect: Dialect) -> Reply:
         state, healthy = discovery.health(hub, uptime_seconds=int(time.monotonic() - started))

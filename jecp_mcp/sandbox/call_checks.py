@@ -76,6 +76,26 @@ class CallChecks:
         """
         return self._count_call(agent, ((agent.agent_id, self._limit(agent)),), at)
 
+    def check_registrations(self, at: int) -> None:
+        """Count a registration, of an agent or a provider (JECP 02-authentication §9.5).
+
+        Raises:
+            Refused: there were as many as may be within a minute.
+        """
+        window = self._database.take_rate((("registrations", self._config.registrations_rpm),), at)
+        if window.full:
+            words = f"More than {window.limit} registrations within a minute."
+            raise Refused("RATE_LIMITED", words, details={"limit_rpm": window.limit}, retry_after=window.room_in)
+
+    def check_mandate_end(self, call: Call, at: int) -> None:
+        """See that a mandate has not ended: before its provenance and its budget (JECP 02-authentication §4.4).
+
+        Raises:
+            Refused: it has.
+        """
+        if call.expires_at is not None and call.expires_at <= at:
+            raise Refused("MANDATE_EXPIRED", "mandate.expires_at is in the past.")
+
     def _count_call(self, agent: Agent, keys: tuple[tuple[str, int], ...], at: int) -> dict[str, str]:
         window = self._database.take_rate(keys, at)
         self._calls_until_sweep -= 1
@@ -119,7 +139,7 @@ class CallChecks:
         self.check_trust(agent, listing, offer, call)
         self.check_action_rate(agent, listing, offer, at)
         free = agent.free_calls > 0 and call.dialect.variant != "invoke"
-        self._check_money(call, agent, offer, free=free, at=at)
+        self._check_money(call, agent, offer, free=free)
         headers = {
             "content-type": "application/json",
             "cache-control": "no-store",
@@ -165,10 +185,8 @@ class CallChecks:
                 raise Refused("PROVIDER_NOT_FOUND", f"No provider has the namespace '{namespace}'.") from refused
             raise
 
-    def _check_money(self, call: Call, agent: Agent, offer: Offer, *, free: bool, at: int) -> None:
+    def _check_money(self, call: Call, agent: Agent, offer: Offer, *, free: bool) -> None:
         price = offer.tariff.base
-        if call.expires_at is not None and call.expires_at <= at:
-            raise Refused("MANDATE_EXPIRED", "mandate.expires_at is in the past.")
         if call.budget is not None and call.budget < price:
             raise Refused(
                 "INSUFFICIENT_BUDGET",

@@ -38,6 +38,7 @@ class SandboxConfig:
         opening_balance: the default agent's first test money, micro-USDC.
         free_calls: how many free calls a new agent has.
         rate_limits_rpm: calls per minute by trust tier.
+        registrations_rpm: how many agents and providers may register within a minute.
         clock: the time; tests pass one they can turn.
         links: the payment links that this Hub has given.
         loopback: whether what strangers have the Hub call, providers and webhooks, is on this machine alone, by plain
@@ -56,6 +57,7 @@ class SandboxConfig:
     opening_balance: MicroUSDC = OPENING_BALANCE
     free_calls: int = 100
     rate_limits_rpm: Mapping[str, int] = field(default_factory=lambda: DEFAULT_RATE_LIMITS)
+    registrations_rpm: int = 3_000
     clock: Clock = field(default_factory=SystemClock)
     links: OpenLinks = field(default_factory=OpenLinks)
     loopback: bool = False

@@ -12,7 +12,7 @@ from jecp_mcp.sandbox.bulkhead import pool_view
 from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.config import SandboxConfig
 from jecp_mcp.sandbox.dialect import Dialect
-from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD
+from jecp_mcp.sandbox.error_answers import TOPUP_AMOUNTS_USD, error_recovery
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
 from jecp_mcp.sandbox.revenue_split import HUB_PERCENT, PAYMENT_PERCENT, PROVIDER_PERCENT
@@ -21,19 +21,39 @@ from jecp_mcp.sandbox.webhooks.dispatcher import AT_ONCE
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
 SPEC_VERSION = "1.0.2"
+OPERATOR = "jecp-mcp, on this machine"
+MAX_LLMS_BYTES = 50_000
 
 
 def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> dict[str, Any]:
     """``/.well-known/agent-guide.json``."""
     origin = dialect.origin
+    builtins = catalog.listings(builtin=True)
     return {
         "$schema": "https://jecp.dev/schemas/v1/agent-guide.json",
         "version": SPEC_VERSION,
         "spec_version_pinned": SPEC_VERSION,
         "last_updated": iso(config.clock.now()),
+        "identity": {"protocol": f"JECP {SPEC_VERSION}", "operator": OPERATOR},
+        "quickstart": {
+            "step_1_register": f"POST {dialect.path('register')} with a name gives agent_id and api_key.",
+            "step_2_buy": f"POST {origin}/v1/invoke with both in the headers X-Agent-ID and X-API-Key.",
+            "step_3_topup": f"POST {dialect.path('topup')} gives a page where a person pays with test money.",
+        },
+        "capabilities": {
+            each.id: {"description": each.manifest.get("description", ""), "actions": [*each.offers]}
+            for each in builtins
+        },
+        "error_recovery": error_recovery(dialect),
+        "related_resources": {
+            "capabilities_url": f"{origin}/v1/capabilities",
+            "agent_card": f"{origin}/.well-known/agent.json",
+            "llms_txt": f"{origin}/llms.txt",
+            "health": f"{origin}/health",
+        },
         "vendor_prefix": VENDOR_PREFIX,
         "hub_name": "JECP sandbox (test money)",
-        "hub_operator": "jecp-mcp, on this machine",
+        "hub_operator": OPERATOR,
         "hub_url": origin,
         "endpoints": {
             "invoke": f"{origin}/v1/invoke",
@@ -43,8 +63,8 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
             "subscriptions": f"{origin}/v1/subscriptions",
             "health": f"{origin}/health",
         },
-        "supported_capabilities": [listing.id for listing in catalog.listings(builtin=True)],
-        "conformance_levels": ["Hub-Core", "Hub-Streaming"],
+        "supported_capabilities": [*dict.fromkeys(each.id for each in (*builtins, *catalog.listings(builtin=False)))],
+        "conformance_levels": ["Hub-Core", "Hub-Streaming", "Hub-Composite", "Provider-API"],
         "provenance_versions_supported": ["v2"],
         "register_endpoint": dialect.path("register"),
         "topup_endpoint": dialect.path("topup"),
@@ -89,7 +109,7 @@ def agent_card(dialect: Dialect) -> dict[str, Any]:
         "version": __version__,
         "provider": {"organization": "jecp-mcp", "url": origin},
         "jecp": {
-            "endpoint": f"{origin}/v1/jecp",
+            "endpoint": f"{origin}/v1/{'invoke' if dialect.name == 'spec' else 'jecp'}",
             "version": "1.0",
             "engine": ENGINE,
             "capabilities_url": f"{origin}/v1/capabilities",
@@ -105,8 +125,8 @@ def agent_card(dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
-    """``/llms.txt``."""
+def llms_txt(catalog: Catalog, dialect: Dialect) -> bytes:
+    """``/llms.txt``, cut where it is longer than it may be (JECP 05-discovery §5)."""
     builtins, others = catalog.listings(builtin=True), catalog.listings(builtin=False)
     lines = [
         "# JECP sandbox",
@@ -131,8 +151,8 @@ def llms_txt(catalog: Catalog, dialect: Dialect) -> str:
         "",
         *(f"- {each.id} {each.version}: {each.manifest.get('description', '')}" for each in (*builtins, *others)),
     ]
-    text = "\n".join(lines)
-    return text[:50_000] + "\n"
+    text = "\n".join((*lines, "")).encode()
+    return text[:MAX_LLMS_BYTES].decode(errors="ignore").encode()
 
 
 def health(hub: Hub, *, uptime_seconds: int) -> tuple[dict[str, Any], bool]:

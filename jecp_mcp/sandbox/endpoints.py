@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,17 +18,11 @@ from jecp_mcp.sandbox.dialect import Dialect, Endpoint
 from jecp_mcp.sandbox.error_answers import Refused, Reply, next_action, refusal_reply
 from jecp_mcp.sandbox.html_pages import HEADERS, error_page
 from jecp_mcp.sandbox.hub import Hub
-from jecp_mcp.sandbox.success_answers import http_date
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
 
 MAX_FORM_BYTES = 64 * 1024
-LEGACY_SUNSET_MS = 1_830_211_200_000
-"""When ``/v1/jecp`` ends, 2027-12-31: it is the old endpoint (JECP 01-protocol §2.1)."""
-LEGACY_HEADERS = {
-    "deprecation": "true",
-    "sunset": http_date(LEGACY_SUNSET_MS),
-    "link": '<https://jecp.dev/spec/v1.0/01-protocol#v1-jecp>; rel="deprecation"',
-}
+BODY_SECONDS = 30.0
+"""How long a request's body may take to come (JECP 01-protocol §8)."""
 Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
@@ -60,11 +55,7 @@ def route_endpoint(
         except Refused as refused:
             reply = refusal_for(request, refused, dialect)
         await hub.database.durable()
-        response = response_of(reply) if isinstance(reply, Reply) else reply
-        if endpoint == "jecp":
-            for name, value in LEGACY_HEADERS.items():
-                response.headers.setdefault(name, value)
-        return response
+        return response_of(reply) if isinstance(reply, Reply) else reply
 
     return answer
 
@@ -105,17 +96,22 @@ async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:
     """The request's body.
 
     Raises:
-        Refused: it is longer than `most`; the rest is not read.
+        Refused: it is longer than `most`, or does not come; the rest is not read.
     """
     too_large = Refused("INPUT_TOO_LARGE", f"The request is larger than {most} bytes.")
     stated = request.headers.get("content-length", "0")
     if stated.isascii() and stated.isdigit() and len(stated) < 20 and int(stated) > most:  # noqa: PLR2004  # 64 bits
         raise too_large
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise too_large
+    except TimeoutError as exc:
+        words = f"The request's body did not come within {BODY_SECONDS:g} s. Nothing was done; send it again."
+        raise Refused("REQUEST_TIMEOUT", words) from exc
     return bytes(body)
 
 

@@ -104,6 +104,7 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
     "TRANSACTION_NOT_FOUND": 404,
     "REFUND_NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
     "CAPABILITY_DEPRECATED": 410,
     "RATE_LIMITED": 429,
     "NOT_STREAMABLE": 406,
@@ -114,7 +115,7 @@ _STATUS: Mapping[str, int | tuple[int, int, int]] = {
     "PROVIDER_TIMEOUT": 504,
     "COMPOSITE_STEP_FAILED": 502,
     "COMPOSITE_BIND_ERROR": 422,
-    "COMPOSITE_DEPTH_EXCEEDED": (422, 409, 409),
+    "COMPOSITE_DEPTH_EXCEEDED": 409,
     "COMPOSITE_TIMEOUT": 504,
     "COMPOSITE_REFUND_FAILED": 502,
     "PROVIDER_ERROR": 502,
@@ -215,6 +216,10 @@ _SPEC_TYPES = {"refresh_mandate": "renew_mandate", "retry_after": "wait", "see_m
 """The specification's words for what the reference Hub calls otherwise (JECP 03-errors §4.2)."""
 
 
+def _type_in(dialect: Dialect, kind: str) -> str:
+    return kind if dialect.variant == "invoke" else _SPEC_TYPES.get(kind, kind)
+
+
 def next_action(refused: Refused, dialect: Dialect) -> dict[str, Any] | None:
     """What to do about a refusal, or None where the protocol names nothing."""
     code = canonical(spelling(refused, dialect))
@@ -222,7 +227,7 @@ def next_action(refused: Refused, dialect: Dialect) -> dict[str, Any] | None:
     if make is None:
         return None
     kind, fields = make
-    action: dict[str, Any] = {"type": _SPEC_TYPES.get(kind, kind) if dialect.variant != "invoke" else kind}
+    action: dict[str, Any] = {"type": _type_in(dialect, kind)}
     details = refused.details or {}
     match kind:
         case "topup":
@@ -291,3 +296,8 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "X402_FACILITATOR_UNREACHABLE": ("topup", "x402 cannot settle at present; top up the wallet."),
 }
 """What goes with a code: the reference Hub's type, and a sentence."""
+
+
+def error_recovery(dialect: Dialect) -> dict[str, dict[str, str]]:
+    """What to do about each code, for the agent guide (JECP 05-discovery §4.2)."""
+    return {code: {"next_action": _type_in(dialect, kind), "hint": hint} for code, (kind, hint) in _ACTIONS.items()}

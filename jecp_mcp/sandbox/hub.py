@@ -144,6 +144,7 @@ class Hub:
     async def _answer(self, call: Call, headers: Mapping[str, str], fault: Fault | None) -> Answer:
         at = self.clock.now()
         agent = self.checks.authenticate(call.dialect, headers, call.mandate_credentials)
+        self.checks.check_mandate_end(call, at)
         check_provenance(self.database, call, agent, at)
         limits = self.checks.check_rate(agent, at)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jecp_mcp.sandbox.dialect import DialectName
 from jecp_mcp.sandbox.fault_injection import DropConnection
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -82,6 +83,45 @@ class CorsMiddleware:
 
         await self._app(scope, receive, shared)
 
+
+class LegacyAliasMiddleware:
+    """ASGI middleware: every answer at ``/v1/jecp`` says that this path ends (JECP 01-protocol §2.1).
+
+    What is sold there may end sooner: the ``Sunset`` that an answer already has stays.
+    """
+
+    def __init__(self, app: ASGIApp, dialect: DialectName) -> None:
+        self._app = app
+        self._sunset, self._link = _LEGACY[dialect]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, and its answer say so."""
+        if scope["type"] != "http" or scope["path"] != "/v1/jecp":
+            await self._app(scope, receive, send)
+            return
+
+        async def ending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("deprecation", "true")
+                headers.setdefault("sunset", self._sunset)
+                headers.append("link", self._link)
+            await send(message)
+
+        await self._app(scope, receive, ending)
+
+
+_LEGACY: Mapping[DialectName, tuple[str, str]] = {
+    "reference": (
+        "Fri, 31 Dec 2027 00:00:00 GMT",
+        '<https://jecp.dev/spec/v1.0/01-protocol#v1-jecp>; rel="deprecation"',
+    ),
+    "spec": (
+        "Sat, 01 Jan 2028 00:00:00 GMT",
+        '<https://jecp.dev/spec/v1.0/01-protocol.md#21-legacy-alias>; rel="deprecation"',
+    ),
+}
+"""The end of ``/v1/jecp`` and the page about it."""
 
 _SHARED_PATHS = ("/v1/", "/api/agent", "/.well-known/", "/llms.txt", "/health")
 _SHARED = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jecp_mcp import jsontext
 from jecp_mcp.sandbox.call_request import Call
-from jecp_mcp.sandbox.dialect import Dialect
+from jecp_mcp.sandbox.dialect import Dialect, DialectName
 from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
@@ -148,10 +148,16 @@ def sunset_headers(listing: Listing, dialect: Dialect, at: int) -> dict[str, str
     """What a capability in its last 30 days says in the headers (JECP 01-protocol §4.6)."""
     if listing.sunset_at is None or at < listing.sunset_at - SUNSET_NOTICE_MS:
         return {}
-    links = ['<https://jecp.dev/errors/capability_deprecated>; rel="deprecation"']
+    links = [f'<{_DEPRECATION[dialect.name]}>; rel="deprecation"']
     if listing.successor:
         links.append(f'<{dialect.origin}/v1/capabilities/{listing.successor}>; rel="successor-version"')
     return {"deprecation": "true", "sunset": http_date(listing.sunset_at), "link": ", ".join(links)}
+
+
+_DEPRECATION: Mapping[DialectName, str] = {
+    "reference": "https://jecp.dev/errors/capability_deprecated",
+    "spec": "https://jecp.dev/spec/v1.0/03-errors.md#capability-deprecated",
+}
 
 
 def sunset_refusal(listing: Listing, dialect: Dialect, at: int) -> Refused:

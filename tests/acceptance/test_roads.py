@@ -253,6 +253,7 @@ async def test_a_changed_catalog_is_announced_and_listed(seat: Seat) -> None:
     assert next(iter(added)).startswith("fresh-")
 
 
+@pytest.mark.requirement("AUTH-3.3-2")
 def test_the_key_appears_in_nothing_the_server_kept(seat: Seat) -> None:
     kept = [path for path in Path(seat.state).rglob("*") if path.is_file()]
     assert any(path.name.endswith(".sqlite") for path in kept)

@@ -107,6 +107,7 @@ def test_a_short_namespace_loses_no_key_and_a_short_secret_is_none(namespace: st
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-8.6.1-1")
 async def test_a_provider_registers_proves_its_host_publishes_and_can_be_paid(place: House, point: Endpoint) -> None:
     made = await registered(place, point, website="https://words.example", usdc_payout_address="0x" + "AB" * 20)
     assert made.api_key not in repr(made)

@@ -63,6 +63,7 @@ async def register(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     wanted = read_registration(await read_json(request), loopback=hub.config.loopback)
     if hub.catalog.has_namespace(wanted.namespace):
         raise namespace_taken(wanted.namespace)
+    hub.checks.check_registrations(hub.clock.now())
     made = hub.providers.register(wanted, hub.clock.now())
     provider = made.provider
     name, value = record_name(provider.host), record_value(provider.dns_token)

@@ -21,7 +21,7 @@ SKEW_SECONDS = 300
 NONCE_MEMORY_SECONDS = 600
 """How long a Hub remembers a nonce: both sides of the skew window."""
 
-_V2 = re.compile(r"v2:(\d{1,12}):([0-9a-f]{16,128}):([0-9a-f]{64})", re.ASCII)
+_V2 = re.compile(r"v2:(\d{1,12}):([0-9a-fA-F]{16,128}):([0-9a-f]{64})", re.ASCII)
 _NONCE = re.compile(r"[0-9a-f]{16,128}", re.ASCII)
 _V1 = re.compile(r"[0-9a-fA-F]{64}|v1:.*", re.ASCII | re.DOTALL)
 
@@ -75,13 +75,13 @@ def verify(value: object, agent_id: str, api_key: str, *, now: UnixMs, seen: Cal
         return Subcause.CLOCK_SKEW
     if not hmac.compare_digest(digest, _digest(agent_id, api_key, seconds, nonce)):
         return Subcause.HMAC_MISMATCH
-    return Subcause.NONCE_REPLAY if seen(nonce) else None
+    return Subcause.NONCE_REPLAY if seen(nonce.lower()) else None
 
 
 def nonce_of(value: str) -> str | None:
-    """The nonce of a well-formed hash."""
+    """The nonce of a well-formed hash, in lower case: its letters are the same in either."""
     match = _V2.fullmatch(value)
-    return match.group(2) if match else None
+    return match.group(2).lower() if match else None
 
 
 def drift_seconds(value: str, now: UnixMs) -> int | None:

@@ -41,6 +41,7 @@ def publish(place: House, point: Endpoint, action: dict[str, Any]) -> tuple[Sell
     return made, made.publish(manifest(made.namespace, point.url, capability="bundle", actions=[action]))
 
 
+@pytest.mark.requirement("MANIFEST-5.2-1", "MANIFEST-5.2.5-1")
 def test_a_composite_is_charged_once_and_pays_whoever_did_its_steps(
     place: House, point: Endpoint, sold: Seller
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_composite_is_charged_once_and_pays_whoever_did_its_steps(
     assert (sold.statement()["balance_micro"], bundler.statement()["balance_micro"]) == (0, 0)
 
 
+@pytest.mark.requirement("MANIFEST-5.2.1-3")
 def test_a_step_that_fails_fails_the_whole_and_costs_nothing_unless_it_may_go_on(
     place: House, point: Endpoint, sold: Seller
 ) -> None:
@@ -98,6 +100,7 @@ def test_steps_that_take_too_long_together_cost_nothing(place: House) -> None:
         assert buyer.books()["charged_micro"] == 0
 
 
+@pytest.mark.requirement("WIRE-4.4-2", "MANIFEST-5.2.1-1", "MANIFEST-5.2.1-2", "MANIFEST-5.2.3-1", "MANIFEST-5.2.4-1")
 def test_a_composite_that_cannot_work_is_not_published(place: House, point: Endpoint, sold: Seller) -> None:
     def step(**changes: Any) -> dict[str, Any]:
         base = {"id": "first", "call": f"{sold.namespace}/words", "action": "count", "input": {"text": "x"}}
@@ -145,6 +148,7 @@ def test_a_composite_whose_steps_no_longer_fit_costs_nothing(place: House, point
     assert (buyer.books()["charged_micro"], sold.statement()["entries"]) == (0, [])
 
 
+@pytest.mark.requirement("MANIFEST-5.2.4-1")
 def test_what_a_step_became_since_is_no_way_round_its_price_trust_rate_or_end(
     place: House, point: Endpoint, sold: Seller
 ) -> None:
@@ -186,3 +190,20 @@ def test_the_steps_inputs_come_to_no_more_than_an_input_may(place: House, point:
         assert "more than 5242880 bytes" in answer["message"]
         assert point.calls == []
     assert buyer.books()["charged_micro"] == 0
+
+
+@pytest.mark.requirement("WIRE-4.4-2")
+def test_a_step_that_became_a_composite_since_is_one_too_deep_and_costs_nothing(
+    place: House, point: Endpoint, sold: Seller
+) -> None:
+    bundler, _ = publish(place, point, composed(sold))
+    deeper, _ = publish(place, point, COUNTS)
+    step = {"id": "only", "call": f"{deeper.namespace}/bundle", "action": "count", "input": {"text": "x"}}
+    inner = {**composed(sold), "id": "count", "composes": {"steps": [step]}, "output_schema": {"type": "object"}}
+    new = manifest(sold.namespace, point.url, version="2.0.0", actions=[inner])
+    sold.publish(new).raise_for_status()
+    buyer = place.buyer()
+    point.calls.clear()
+    answer = buyer.buy(f"{bundler.namespace}/bundle", "twice")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "COMPOSITE_DEPTH_EXCEEDED")
+    assert (buyer.books()["charged_micro"], point.calls) == (0, [])

@@ -32,6 +32,7 @@ def registered(hub: House, **changes: Any) -> Any:
     return hub.http.post("/v1/providers/register", json={**body, **changes})
 
 
+@pytest.mark.requirement("MANIFEST-8.6-2", "MANIFEST-8.6.1-1", "MANIFEST-8.6.2-2", "MANIFEST-8.6.3-2")
 def test_provider_must_auth_required(network: House) -> None:
     fake = {"Authorization": "Bearer jdb_pk_" + "0" * 52}
     yaml = {"Content-Type": "application/x-yaml"}
@@ -49,6 +50,7 @@ def test_provider_must_auth_required(network: House) -> None:
         assert (isinstance(error["code"], str), isinstance(error["message"], str)) == (True, True)
 
 
+@pytest.mark.requirement("MANIFEST-6.1-2")
 def test_provider_must_manifest_validates_schema(network: House) -> None:
     seller = network.seller(Endpoint("https://test.example.com/jecp"))
     record = seller.registered["next_steps"]["1_dns"]
@@ -62,6 +64,7 @@ def test_provider_must_manifest_validates_schema(network: House) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_MANIFEST")
 
 
+@pytest.mark.requirement("AUTH-9.7.1.1-3")
 def test_provider_must_register_rejects_http_scheme(network: House) -> None:
     answer = registered(network, endpoint_url="http://example.com/jecp")
     error = answer.json()["error"]
@@ -70,12 +73,14 @@ def test_provider_must_register_rejects_http_scheme(network: House) -> None:
     assert error["details"]["documentation_url"].startswith(BLOCKED)
 
 
+@pytest.mark.requirement("MANIFEST-5-2")
 def test_provider_must_register_rejects_invalid_namespace(network: House) -> None:
     answer = registered(network, namespace="1invalid")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_NAMESPACE")
     assert answer.headers["content-type"].startswith("application/json")
 
 
+@pytest.mark.requirement("AUTH-9.7.1.1-6")
 def test_provider_must_register_rejects_private_ip(network: House) -> None:
     answer = registered(network, endpoint_url="https://192.168.1.1/jecp")
     error = answer.json()["error"]

@@ -47,6 +47,7 @@ def test_a_registration_that_breaks_a_rule_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("own", [True, False])
+@pytest.mark.requirement("AUTH-9.7-1", "AUTH-9.7-4", "AUTH-9.7.1.1-2", "AUTH-9.7.1.1-4")
 def test_an_endpoint_is_where_the_hub_may_call(own: bool) -> None:
     refused = {
         "ftp://words.example/jecp": "scheme",
@@ -100,6 +101,7 @@ def test_providers_of_one_host_are_each_proven(place: House, point: Endpoint) ->
     assert [each.post("/v1/providers/verify-dns").json()["verified"] for each in both] == [True, True]
 
 
+@pytest.mark.requirement("MANIFEST-6.1-3")
 def test_a_namespace_is_one_providers(place: House, seller: Seller) -> None:
     for namespace in (seller.namespace, "lectern"):
         body = {**REGISTRATION, "endpoint_url": seller.endpoint.url, "namespace": namespace}
@@ -150,6 +152,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
+@pytest.mark.requirement("MANIFEST-5-2", "MANIFEST-6.1-2", "MANIFEST-6.1-7", "MANIFEST-6.1-8", "MANIFEST-7.1-1")
 def test_a_manifest_that_breaks_a_rule_is_refused_by_its_place(
     verified: Seller, changes: dict[str, Any], place_named: str
 ) -> None:
@@ -167,6 +170,7 @@ def verified(seller: Seller) -> Seller:
     return seller
 
 
+@pytest.mark.requirement("MANIFEST-4.2-1", "MANIFEST-4.4-1", "MANIFEST-6.1-1")
 def test_a_manifest_in_yaml_is_one_in_json_and_neither_may_be_garbled_or_long(verified: Seller) -> None:
     written = f"""
 namespace: {verified.namespace}
@@ -200,6 +204,7 @@ actions:
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
+@pytest.mark.requirement("MANIFEST-6.1-4", "MANIFEST-7.3-1")
 def test_a_version_stands_as_it_was_published_until_it_ends(place: House, verified: Seller) -> None:
     verified.sell()
     buyer, name = place.buyer(), f"{verified.namespace}/words"
@@ -218,6 +223,7 @@ def test_a_version_stands_as_it_was_published_until_it_ends(place: House, verifi
     assert buyer.buy(name).status_code == 200
 
 
+@pytest.mark.requirement("MANIFEST-6.1-5")
 def test_an_endpoint_that_is_not_well_is_not_published(verified: Seller) -> None:
     verified.endpoint.healthy = 503
     answer = verified.publish(manifest(verified.namespace, verified.endpoint.url))
@@ -240,6 +246,7 @@ def test_what_was_published_is_for_sale_after_a_restart_and_called_where_it_may_
             assert answer.json()["error"]["code"] == "PROVIDER_UNREACHABLE"
 
 
+@pytest.mark.requirement("WIRE-8-2", "MANIFEST-6.2-2")
 def test_a_provider_that_is_slow_or_away_is_refused_and_costs_nothing(place: House) -> None:
     buyer = place.buyer()
     with endpoint() as point:

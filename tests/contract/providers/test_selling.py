@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ def code(answer: Any, status: int) -> str:
     return answer.json()["error"]["code"]
 
 
+@pytest.mark.requirement("MANIFEST-6.2-2", "MANIFEST-6.2-4", "MANIFEST-6.2-5", "MANIFEST-8.6-1")
 def test_what_a_provider_sells_is_signed_delivered_charged_and_shared(place: House, seller: Seller) -> None:
     seller.sell()
     buyer = place.buyer("1.00")
@@ -51,6 +53,7 @@ def test_what_a_provider_sells_is_signed_delivered_charged_and_shared(place: Hou
         ((302, "application/json", b"{}"), 502, "PROVIDER_ERROR"),
     ],
 )
+@pytest.mark.requirement("AUTH-9.7.1.1-8", "MANIFEST-6.2-3")
 def test_what_a_provider_fails_at_is_refused_and_costs_nothing(
     place: House, seller: Seller, instead: tuple[int, str, bytes], status: int, expected: str
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_refund_takes_the_share_back_and_a_payout_pays_it_once(place: House, s
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-8.3-1")
 def test_what_costs_money_is_for_sale_once_its_provider_can_be_paid(place: House, seller: Seller) -> None:
     assert seller.post("/v1/providers/verify-dns").json()["verified"]
     seller.endpoint.instead = (200, "application/json", b'{"result":{"words":1}}')
@@ -139,6 +143,7 @@ def test_what_costs_money_is_for_sale_once_its_provider_can_be_paid(place: House
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-6.1-6", "MANIFEST-8.6-1", "MANIFEST-8.6.2-1", "MANIFEST-8.6.2-3")
 def test_a_host_is_proven_by_its_txt_record(place: House, point: Endpoint, seller: Seller) -> None:
     told = seller.registered["next_steps"]["1_dns"]
     refused = seller.publish(manifest(seller.namespace, point.url))
@@ -166,6 +171,7 @@ def test_a_host_is_proven_by_its_txt_record(place: House, point: Endpoint, selle
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-8.6-1", "MANIFEST-8.6.3-3")
 def test_a_replaced_key_works_through_its_grace_and_three_rotations_are_a_days(place: House, seller: Seller) -> None:
     old = dict(seller.auth)
     made = seller.post("/v1/providers/me/rotate-key", {"grace_seconds": 120}).raise_for_status().json()
@@ -189,6 +195,7 @@ def test_a_replaced_key_works_through_its_grace_and_three_rotations_are_a_days(p
 
 
 @pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-8.6-2")
 def test_nobody_is_let_in_without_a_key(place: House) -> None:
     asked = [("GET", "/v1/providers/me"), ("GET", "/v1/providers/me/payouts"), ("POST", "/v1/manifests")]
     asked += [("POST", f"/v1/providers/{name}") for name in ("verify-dns", "me/rotate-key", "connect-stripe")]
@@ -200,3 +207,24 @@ def test_nobody_is_let_in_without_a_key(place: House) -> None:
         assert code(answer, 401) == "INVALID_API_KEY"
     for path in ("/sandbox/dns", "/sandbox/payouts"):
         assert code(place.http.post(path, json={}, headers={"X-Sandbox-Key": "no"}), 403) == "FORBIDDEN"
+
+
+@pytest.mark.slow
+@pytest.mark.requirement("MANIFEST-8.6.3-1")
+def test_rotations_at_once_follow_one_another_and_leave_one_key(place: House, seller: Seller) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = [*pool.map(lambda _: seller.post("/v1/providers/me/rotate-key"), range(6))]
+    # The key that all of them came with is no key once it was replaced twice.
+    assert {each.status_code for each in answers} <= {200, 401, 429}
+    done = sorted((each.json() for each in answers if each.status_code == 200), key=by_number)
+    assert [by_number(each) for each in done] == [*range(1, len(done) + 1)]
+    assert len(done) >= 2
+    let_in = [
+        place.http.get("/v1/providers/me", headers={"Authorization": f"Bearer {each['api_key']}"}).status_code
+        for each in done
+    ]
+    assert let_in == [401] * (len(done) - 2) + [200, 200]
+
+
+def by_number(rotation: dict[str, Any]) -> int:
+    return int(rotation["rotations_in_last_24h"])

@@ -53,6 +53,7 @@ async def test_the_guide_says_where_things_are_and_is_asked_once() -> None:
 
 
 @pytest.mark.parametrize("script", [NOT_HERE, vanishes, says(b"[]"), says(b"{", "200 OK")])
+@pytest.mark.requirement("DISCOVERY-4.3-1")
 async def test_a_hub_without_a_guide_gets_the_protocols_defaults(script: object) -> None:
     async with raw_hub(script) as hub, bench(hub.url) as parts:  # type: ignore[arg-type]
         guide = await parts.client.discover()

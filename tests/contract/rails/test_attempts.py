@@ -39,6 +39,7 @@ STREAMED = dataclasses.replace(ACTION, streaming=True)
 COMPLETED = ("completed", {"result": "done", "billing": PAID["billing"]})
 
 
+@pytest.mark.requirement("WIRE-3.1-1")
 async def test_the_very_bytes_of_a_paid_request() -> None:
     heard: list[bytes] = []
 
@@ -154,6 +155,7 @@ async def test_one_execution_of_a_replay_is_three_attempts_at_most() -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "99999999999999999999", "soon", "1e9", "\xb2", "5, 5", "5.5"])
+@pytest.mark.requirement("ERROR-5-2")
 async def test_a_foolish_retry_after_neither_hammers_nor_hangs(value: str) -> None:
     limited = fails("RATE_LIMITED", "429 Too Many Requests", f"Retry-After: {value}")
     async with raw_hub(limited) as hub, bench(hub.url) as parts:

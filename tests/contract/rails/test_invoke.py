@@ -67,6 +67,7 @@ async def test_a_call_tells_whether_the_hub_answers() -> None:
         assert parts.client.reachability.fault is None
 
 
+@pytest.mark.requirement("AUTH-4.3-1")
 async def test_a_request_carries_the_mandate_for_exactly_what_was_reserved_and_the_two_headers() -> None:
     async with raw_hub(says(PAID)) as hub, bench(hub.url) as parts:
         request = parts.request(text="hi")
@@ -120,6 +121,7 @@ async def test_a_success_without_billing_counts_as_the_whole_reservation() -> No
     assert (found.verdict, found.amount) == (Verdict.CHARGED, PRICE)
 
 
+@pytest.mark.requirement("ERROR-5-3")
 async def test_a_refusal_keeps_the_hubs_words_and_its_next_action() -> None:
     action = {"type": "topup", "allowed_amounts_usd": [5, 20, 100]}
     body = {
@@ -223,6 +225,7 @@ STREAMS: dict[str, tuple[list[Any], Any, list[str]]] = {
 
 
 @pytest.mark.parametrize("label", STREAMS)
+@pytest.mark.requirement("WIRE-3.5-1")
 async def test_a_stream_reports_progress_and_ends_in_an_answer(label: str) -> None:
     events, output, messages = STREAMS[label]
     listener = Listener()
@@ -238,6 +241,7 @@ async def test_a_stream_reports_progress_and_ends_in_an_answer(label: str) -> No
     assert done == sorted(set(done)), "progress only grows"
 
 
+@pytest.mark.requirement("WIRE-4.3-6")
 async def test_an_event_arrives_while_the_stream_is_still_open() -> None:
     heard = anyio.Event()
 
@@ -288,6 +292,7 @@ async def test_what_cannot_be_streamed_is_bought_without_a_stream_under_the_same
     assert second.headers["accept"] == "application/json"
 
 
+@pytest.mark.requirement("WIRE-3.5-1")
 async def test_a_rate_limited_stream_is_streamed_when_its_turn_comes() -> None:
     limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 1")
     async with raw_hub(limited, streams(*STREAMS["deltas alone"][0])) as hub, bench(hub.url) as parts:

@@ -82,6 +82,7 @@ SCRIPTS: dict[str, Script] = {
 
 
 @pytest.mark.parametrize("label", SCRIPTS)
+@pytest.mark.requirement("AUTH-3.3-2")
 async def test_the_key_is_in_no_log_result_exception_or_stored_row(
     label: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -38,6 +38,7 @@ async def ask(http: httpx2.AsyncClient, name: PoolName) -> httpx2.Response:
 
 
 @pytest.mark.parametrize("full", SIZES)
+@pytest.mark.requirement("OPERATIONS-BULKHEAD-2", "OPERATIONS-BULKHEAD-4")
 async def test_a_full_pool_starves_no_other_and_says_so(full: PoolName, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulkhead, "MOST_WAITING", 1)
     app = build_app(SandboxConfig())

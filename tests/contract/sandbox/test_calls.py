@@ -17,6 +17,7 @@ def said(buyer: Buyer, reference: str, spec: str) -> str:
     return reference if buyer.dialect == "reference" else spec
 
 
+@pytest.mark.requirement("WIRE-3.4-1")
 def test_a_good_call_is_answered_in_the_dialects_own_shape(buyer: Buyer) -> None:
     body = buyer.buy().json()
     if buyer.dialect == "reference":
@@ -47,6 +48,7 @@ def test_built_ins_are_sold_at_the_old_endpoint_which_says_it_ends(buyer: Buyer)
     assert 'rel="deprecation"' in answer.headers["link"]
 
 
+@pytest.mark.requirement("WIRE-2.1-1")
 def test_each_endpoint_sells_what_its_dialect_lets_it(buyer: Buyer) -> None:
     builtin = buyer.send(buyer.request("text-stats"), "/v1/invoke")
     third = buyer.send(buyer.request(), "/v1/jecp")
@@ -58,6 +60,7 @@ def test_each_endpoint_sells_what_its_dialect_lets_it(buyer: Buyer) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Agent-ID": "sbx_ag_0123456789abcdef"}])
+@pytest.mark.requirement("WIRE-3.1-2", "AUTH-2-1", "AUTH-3.5-2")
 def test_without_credentials_the_way_to_register_is_shown(buyer: Buyer, headers: dict[str, str]) -> None:
     answer = buyer.http.post("/v1/invoke", json=buyer.request(), headers=headers)
     action_ = error(answer, "AUTH_REQUIRED", 401)["next_action"]
@@ -66,6 +69,7 @@ def test_without_credentials_the_way_to_register_is_shown(buyer: Buyer, headers:
     assert made.json()["agent_id"].startswith("sbx_ag_")
 
 
+@pytest.mark.requirement("AUTH-2-1", "AUTH-3.5-3")
 def test_a_wrong_key_is_refused_at_every_endpoint(buyer: Buyer) -> None:
     wrong = {"X-Agent-ID": buyer.agent_id, "X-API-Key": "sbx_ak_wrongwrongwrongwrong"}
     answer = buyer.http.post("/v1/invoke", json=buyer.request(), headers=wrong)
@@ -75,6 +79,7 @@ def test_a_wrong_key_is_refused_at_every_endpoint(buyer: Buyer) -> None:
     error(answer, said(buyer, "AGENT_NOT_FOUND", "INVALID_API_KEY"), 404 if buyer.dialect == "reference" else 401)
 
 
+@pytest.mark.requirement("AUTH-3.5-1")
 def test_a_mandate_alone_authenticates_in_the_specifications_dialect_only(buyer: Buyer) -> None:
     answer = buyer.http.post("/v1/invoke", json=buyer.request(mandate=buyer.mandate(1)))
     if buyer.dialect == "spec":
@@ -113,6 +118,7 @@ def test_what_is_no_json_object_is_refused(buyer: Buyer, body: bytes) -> None:
     error(answer, said(buyer, "PARSE_ERROR", "INVALID_REQUEST"), 400)
 
 
+@pytest.mark.requirement("WIRE-2-3")
 def test_another_content_type_is_refused_and_a_missing_one_is_not(buyer: Buyer) -> None:
     body = json.dumps(buyer.request()).encode()
     answer = buyer.http.post("/v1/invoke", content=body, headers={**buyer.auth, "content-type": "text/plain"})
@@ -121,6 +127,7 @@ def test_another_content_type_is_refused_and_a_missing_one_is_not(buyer: Buyer) 
     assert output(buyer.http.post("/v1/invoke", content=body, headers=buyer.auth))["words"] == 2
 
 
+@pytest.mark.requirement("WIRE-metadata-2", "WIRE-7-2")
 def test_sizes_are_bounded(buyer: Buyer) -> None:
     for request in (
         buyer.request(input={"text": "x" * (5 * 1024 * 1024)}),
@@ -131,6 +138,7 @@ def test_sizes_are_bounded(buyer: Buyer) -> None:
     assert buyer.books()["transactions"] == []
 
 
+@pytest.mark.requirement("WIRE-3.4-2")
 def test_an_unknown_capability_leads_to_the_catalog(buyer: Buyer) -> None:
     body = error(buyer.buy("lab/nothing"), "CAPABILITY_NOT_FOUND", 404)
     assert body["next_action"]["type"] == "discover"
@@ -139,6 +147,7 @@ def test_an_unknown_capability_leads_to_the_catalog(buyer: Buyer) -> None:
     error(buyer.buy("nobody/nothing"), code, 404)
 
 
+@pytest.mark.requirement("WIRE-action-2", "MANIFEST-3-1")
 def test_an_unknown_action_leads_to_the_manifest(buyer: Buyer) -> None:
     status = 422 if buyer.dialect == "reference" else 404
     body = error(buyer.buy(name="nothing"), "ACTION_NOT_FOUND", status)
@@ -161,6 +170,7 @@ def test_a_pinned_version_is_bought_or_refused(buyer: Buyer) -> None:
     assert details["versions"] == ["1.0.0", "2.1.0"]
 
 
+@pytest.mark.requirement("WIRE-input-2", "MANIFEST-6.2-1")
 def test_a_schema_violation_names_every_place_and_costs_nothing(buyer: Buyer) -> None:
     schema = {
         "type": "object",
@@ -176,6 +186,7 @@ def test_a_schema_violation_names_every_place_and_costs_nothing(buyer: Buyer) ->
     assert buyer.books()["charged_micro"] == 0
 
 
+@pytest.mark.requirement("AUTH-6.3-1", "AUTH-6.4-1", "AUTH-9.6-1")
 def test_trust_is_earned_by_calls(buyer: Buyer) -> None:
     buyer.publish(manifest(capability="trusted", actions=[action(trust_tier_required="silver")]))
     buyer.wallet(total_calls=98)
@@ -189,6 +200,7 @@ def test_trust_is_earned_by_calls(buyer: Buyer) -> None:
     assert output(buyer.buy("lab/trusted"))["words"] == 2
 
 
+@pytest.mark.requirement("AUTH-4.3-2")
 def test_a_budget_below_the_price_is_refused_and_one_at_the_price_is_not(buyer: Buyer) -> None:
     body = error(
         buyer.buy(mandate=buyer.mandate(0.004999)),
@@ -202,6 +214,7 @@ def test_a_budget_below_the_price_is_refused_and_one_at_the_price_is_not(buyer: 
     assert buyer.books()["charged_usdc"] == "0.005"
 
 
+@pytest.mark.requirement("AUTH-4.3-3")
 def test_an_expired_mandate_is_refused(buyer: Buyer) -> None:
     past = buyer.mandate(1, expires_at=iso(UnixMs(buyer.clock.now() - 1000)))
     body = error(buyer.buy(mandate=past), "MANDATE_EXPIRED", 403 if buyer.dialect == "reference" else 401)
@@ -226,6 +239,9 @@ def signed(buyer: Buyer, *, ahead_seconds: int = 0, nonce: str | None = None, ke
         (lambda _: "a" * 64, "v1_unavailable"),
     ],
 )
+@pytest.mark.requirement(
+    "AUTH-5.2-1", "AUTH-5.2-2", "AUTH-5.2-4", "AUTH-5.4-1", "AUTH-5.7-3", "ERROR-PROVENANCE_MISMATCH-1"
+)
 def test_a_wrong_provenance_hash_is_refused_with_its_subcause(buyer: Buyer, make, subcause: str) -> None:
     body = error(buyer.buy(mandate=buyer.mandate(1, provenance_hash=make(buyer))), "PROVENANCE_MISMATCH", 403)
     details = body["error"]["details"]
@@ -235,6 +251,7 @@ def test_a_wrong_provenance_hash_is_refused_with_its_subcause(buyer: Buyer, make
     assert buyer.books()["transactions"] == []
 
 
+@pytest.mark.requirement("AUTH-5.2.2-2", "AUTH-5.5-1", "AUTH-5.7-1", "AUTH-9.2-1")
 def test_a_nonce_is_good_once_within_ten_minutes(buyer: Buyer) -> None:
     nonce = uuid.uuid4().hex
     first = buyer.request(mandate=buyer.mandate(1, provenance_hash=signed(buyer, nonce=nonce)))
@@ -249,6 +266,7 @@ def test_a_nonce_is_good_once_within_ten_minutes(buyer: Buyer) -> None:
     assert output(buyer.send(later))["words"] == 2
 
 
+@pytest.mark.requirement("AUTH-5.3-1")
 def test_a_platinum_workflow_demands_provenance(buyer: Buyer) -> None:
     buyer.publish(manifest(capability="workflow-count", actions=[action(trust_tier_required="platinum")]))
     buyer.wallet(total_calls=2000)
@@ -257,6 +275,7 @@ def test_a_platinum_workflow_demands_provenance(buyer: Buyer) -> None:
     assert output(buyer.buy("lab/workflow-count", mandate=proven))["words"] == 2
 
 
+@pytest.mark.requirement("AUTH-6.5-1", "ERROR-RATE_LIMITED-1")
 def test_the_rate_limit_slides_and_says_when_there_is_room_again(buyer: Buyer) -> None:
     buyer.wallet(rate_limit_rpm=3)
     for _ in range(3):
@@ -287,6 +306,7 @@ def test_a_higher_tier_has_a_higher_limit(buyer: Buyer) -> None:
     assert buyer.buy().status_code == 200
 
 
+@pytest.mark.requirement("WIRE-4.6-1", "WIRE-4.6-3", "MANIFEST-7.3-1")
 def test_a_sunset_capability_is_gone_and_one_in_its_last_30_days_says_so(buyer: Buyer) -> None:
     day = 86_400_000
     now = buyer.clock.now()
@@ -328,6 +348,7 @@ def test_only_loopback_names_are_answered(buyer: Buyer) -> None:
     assert buyer.http.get("/health", headers={"host": f"localhost:{url.port}"}).status_code == 200
 
 
+@pytest.mark.requirement("ERROR-2-1")
 def test_an_unknown_path_or_method_is_an_envelope_too(buyer: Buyer) -> None:
     error(buyer.http.get("/v1/nothing"), "NOT_FOUND", 404)
     error(buyer.http.get("/v1/invoke"), "METHOD_NOT_ALLOWED", 405)

@@ -99,6 +99,7 @@ def test_an_unchanged_page_is_not_sent_again_and_a_changed_one_is(buyer: Buyer) 
     assert buyer.http.get("/v1/capabilities").headers["etag"] == etag
 
 
+@pytest.mark.requirement("MANIFEST-3-1")
 def test_a_single_capability_is_told_with_its_schemas(buyer: Buyer) -> None:
     for capability in ("plumbline/forecast", "text-stats"):
         answer = buyer.http.get(f"/v1/capabilities/{capability}")

@@ -72,6 +72,7 @@ def refusal(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     return details
 
 
+@pytest.mark.requirement("DISCOVERY-4.5-1")
 def test_discovery_must_001(hub: Conforming) -> None:
     for host in ("127.0.0.1", "hub.example.com"):
         answer = hub.http.get("/.well-known/agent-guide.json", headers={"Host": host})
@@ -85,6 +86,7 @@ def test_discovery_must_001(hub: Conforming) -> None:
     assert hub.http.get("/health", headers={"Host": "elsewhere.example.com"}).status_code == 421
 
 
+@pytest.mark.requirement("OPERATIONS-BULKHEAD-1", "OPERATIONS-BULKHEAD-3")
 def test_ops_must_bulkhead_isolation(hub: Conforming) -> None:
     shown = hub.http.get("/health")
     health = shown.json()
@@ -102,6 +104,7 @@ def test_ops_must_bulkhead_isolation(hub: Conforming) -> None:
     # That a full pool starves no other: test_bulkhead.
 
 
+@pytest.mark.requirement("AUTH-9.7.1-1", "AUTH-9.7.1.1-4", "AUTH-9.7.1.3-1")
 def test_ops_must_ssrf_deny_ip_literal(hub: Conforming) -> None:
     for url in (
         "https://127.0.0.1/webhook",
@@ -113,12 +116,14 @@ def test_ops_must_ssrf_deny_ip_literal(hub: Conforming) -> None:
         assert details["reason"] in {"resolved_to_deny_cidr", "host_syntax"}
 
 
+@pytest.mark.requirement("AUTH-9.7.1-1", "AUTH-9.7.1.1-5")
 def test_ops_must_ssrf_deny_resolved(hub: Conforming) -> None:
     for url in ("https://metadata.example/webhook", "https://private.example/webhook", "https://localhost/webhook"):
         assert refusal(hub.subscribe(url), 422, "URL_BLOCKED_SSRF")["reason"] == "resolved_to_deny_cidr"
     assert hub.subscribe("https://public.example/webhook").is_success
 
 
+@pytest.mark.requirement("WIRE-input-2")
 def test_wire_must_400_input_schema(hub: Conforming) -> None:
     wanted = {"capability": "lab/counting", "action": "count"}
     for wrong in ({}, {"text": 42}):
@@ -133,17 +138,20 @@ def test_wire_must_400_input_schema(hub: Conforming) -> None:
     assert hub.call("/v1/invoke", capability="lab/bare", input={"text": "x", "more": 1}).status_code == 200
 
 
+@pytest.mark.requirement("WIRE-5-4")
 def test_wire_must_409_dup_different_input(hub: Conforming) -> None:
     assert hub.call(id="conformance-409").status_code == 200
     refusal(hub.call(id="conformance-409", input={"text": "ALTERED"}), 409, "DUPLICATE_REQUEST")
 
 
+@pytest.mark.requirement("WIRE-5-1", "WIRE-5-2", "ERROR-DUPLICATE_REQUEST-1")
 def test_wire_must_409_dup_idempotent_no_conflict(hub: Conforming) -> None:
     first, second = hub.call(id="conformance-409-neg"), hub.call(id="conformance-409-neg")
     assert (first.status_code, first.content) == (second.status_code, second.content)
     assert first.status_code == 200
 
 
+@pytest.mark.requirement("WIRE-4.6-1", "ERROR-CAPABILITY_DEPRECATED-1")
 def test_wire_must_410_sunset(hub: Conforming) -> None:
     answer = hub.call("/v1/invoke", capability="jecp-test/deprecated-echo", action="echo", input={"msg": "test"})
     details = refusal(answer, 410, "CAPABILITY_DEPRECATED")
@@ -154,6 +162,7 @@ def test_wire_must_410_sunset(hub: Conforming) -> None:
     assert 'rel="deprecation"' in answer.headers["link"]
 
 
+@pytest.mark.requirement("WIRE-2-3")
 def test_wire_must_415(hub: Conforming) -> None:
     answer = hub.http.post("/v1/invoke", content=b"garbage-not-json", headers={"Content-Type": "text/plain"})
     details = refusal(answer, 415, "UNSUPPORTED_MEDIA_TYPE")
@@ -165,6 +174,7 @@ def test_wire_must_415(hub: Conforming) -> None:
     refusal(xml, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
+@pytest.mark.requirement("AUTH-6.5-2", "ERROR-RATE_LIMITED-1")
 def test_wire_must_429_retry_after(hub: Conforming) -> None:
     answers = [hub.call(headers=False) for _ in range(15)]
     limited = next(answer for answer in answers if answer.status_code == 429)
@@ -182,6 +192,7 @@ def test_each_case_stands_in_the_document_with_its_test_or_its_reason() -> None:
     assert len(rows) == len({case for case, _ in rows}) == 17
 
 
+@pytest.mark.requirement("PAYMENT-11.1-1", "PAYMENT-11.2-1", "PAYMENT-11.2-2")
 def test_what_cannot_be_cached_or_read_by_pages_says_so(hub: Conforming) -> None:
     answers = [hub.call(), hub.call(capability="none"), hub.call("/v1/invoke", headers=False, mandate=None)]
     answers += [
@@ -204,6 +215,7 @@ def test_what_cannot_be_cached_or_read_by_pages_says_so(hub: Conforming) -> None
         assert "access-control-allow-origin" not in hub.http.get(path, headers=hub.auth).headers
 
 
+@pytest.mark.requirement("PAYMENT-11.1-1")
 def test_every_answer_to_a_call_says_how_many_are_left(hub: Conforming) -> None:
     left = [
         int(answer.headers["x-ratelimit-remaining"])

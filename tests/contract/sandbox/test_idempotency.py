@@ -30,6 +30,7 @@ asyncio.run(serve(config, 0, lambda line: print(json.dumps(line), flush=True)))
 """
 
 
+@pytest.mark.requirement("WIRE-id-3", "WIRE-5-2", "WIRE-5-3", "AUTH-9.4-1")
 def test_the_same_id_and_content_gives_the_same_body_and_is_paid_once(buyer: Buyer) -> None:
     asked = buyer.request()
     first, second = buyer.send(asked), buyer.send(asked)
@@ -39,6 +40,7 @@ def test_the_same_id_and_content_gives_the_same_body_and_is_paid_once(buyer: Buy
 
 
 @pytest.mark.parametrize("change", [{"input": {"text": "other"}}, {"capability": "lab/counting@1.0.0"}])
+@pytest.mark.requirement("WIRE-id-3", "WIRE-5-4")
 def test_the_same_id_with_other_content_is_refused(buyer: Buyer, change: dict[str, Any]) -> None:
     asked = buyer.request()
     assert output(buyer.send(asked))
@@ -46,6 +48,7 @@ def test_the_same_id_with_other_content_is_refused(buyer: Buyer, change: dict[st
     assert len(buyer.books()["transactions"]) == 1
 
 
+@pytest.mark.requirement("WIRE-5-1")
 def test_an_id_belongs_to_its_agent(buyer: Buyer, served: Buyer) -> None:
     asked = buyer.request(input={"text": "mine"})
     assert output(buyer.send(asked))["words"] == 1
@@ -54,6 +57,7 @@ def test_an_id_belongs_to_its_agent(buyer: Buyer, served: Buyer) -> None:
     assert output(other.send({**asked, "input": {"text": "not at all"}}))["words"] == 3
 
 
+@pytest.mark.requirement("WIRE-6-1")
 def test_many_requests_under_one_id_at_once_are_one_sale(buyer: Buyer) -> None:
     given = buyer.example("inkwell/convert", "markdown-to-pdf")
     asked = buyer.request("inkwell/convert", "markdown-to-pdf", input=given)
@@ -82,6 +86,7 @@ def test_a_refused_call_leaves_its_id_free(fresh: Buyer) -> None:
     assert output(fresh.send({**asked, "input": {"text": "another one now"}}))["words"] == 3
 
 
+@pytest.mark.requirement("WIRE-id-2")
 def test_an_answer_is_kept_for_a_day(buyer: Buyer) -> None:
     asked = buyer.request()
     body = buyer.send(asked).content
@@ -93,6 +98,7 @@ def test_an_answer_is_kept_for_a_day(buyer: Buyer) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["reference", "spec"])
+@pytest.mark.requirement("AUTH-9.2-1")
 def test_a_restart_keeps_agents_money_answers_nonces_rates_and_the_catalog(tmp_path: Path, dialect: Any) -> None:
     clock = TurnableClock()
     config = SandboxConfig(data=tmp_path / "state" / "hub.sqlite", dialect=dialect, clock=clock)
@@ -153,6 +159,7 @@ def test_a_killed_hub_has_lost_no_charge_and_no_answer(tmp_path: Path, dialect: 
             process.stdout.close()
 
 
+@pytest.mark.requirement("WIRE-6-2")
 def test_a_second_hub_on_the_same_file_is_refused(tmp_path: Path) -> None:
     config = SandboxConfig(data=tmp_path / "hub.sqlite")
     with running(config), pytest.raises(SettingsError, match="another sandbox"), running(config):
@@ -199,6 +206,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
             asyncio.run(serve(SandboxConfig(), port, lambda _: None))
 
 
+@pytest.mark.requirement("AUTH-3.2-3")
 def test_keys_are_not_in_the_file_except_the_default_agents(tmp_path: Path) -> None:
     data = tmp_path / "hub.sqlite"
     with running(SandboxConfig(data=data)) as ready:

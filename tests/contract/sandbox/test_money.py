@@ -20,6 +20,7 @@ DAY_MS = 86_400_000
 
 
 @given(st.integers(0, 10**15))
+@pytest.mark.requirement("MANIFEST-6.2-5")
 def test_the_parts_of_a_price_sum_to_it(price: int) -> None:
     parts = split(MicroUSDC(price))
     assert sum(parts) == price
@@ -28,6 +29,7 @@ def test_the_parts_of_a_price_sum_to_it(price: int) -> None:
 
 
 @pytest.mark.parametrize("price", ["$0.000001", "$0.000019", "$0.0005", "$0.333333", "$1.50"])
+@pytest.mark.requirement("MANIFEST-6.2-4")
 def test_every_charge_is_exact_in_the_answer_and_in_the_books(buyer: Buyer, price: str) -> None:
     name = "priced-" + re.sub(r"\D", "", price)
     buyer.publish(manifest(capability=name, actions=[action(price=price)]))

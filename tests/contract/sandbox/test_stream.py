@@ -41,6 +41,7 @@ def names(answer: httpx2.Response) -> list[str]:
     return [event.name for event in EventSplitter().feed(answer.content)]
 
 
+@pytest.mark.requirement("WIRE-4.3-3")
 def test_a_stream_opens_delivers_and_completes_with_its_bill(buyer: Buyer) -> None:
     request = asked(buyer)
     answer = buyer.send(request, **STREAM)
@@ -80,6 +81,7 @@ def test_delivery_mode_asks_for_a_stream_too(buyer: Buyer) -> None:
     assert isinstance(heard(answer)[-1], Completed)
 
 
+@pytest.mark.requirement("WIRE-4.3-1", "WIRE-4.3-2")
 def test_an_action_that_does_not_stream_says_so_before_any_charge(buyer: Buyer) -> None:
     body = error(buyer.send(buyer.request(), **STREAM), "NOT_STREAMABLE", 406)
     assert body["next_action"]["type"] == "drop_streaming_accept"
@@ -97,6 +99,7 @@ def opened(buyer: Buyer, request: dict[str, Any]) -> AbstractContextManager[http
     return buyer.http.stream("POST", "/v1/invoke", json=request, headers={**buyer.auth, **STREAM})
 
 
+@pytest.mark.requirement("WIRE-4.3-6")
 def test_a_second_request_under_an_open_streams_id_is_refused(buyer: Buyer) -> None:
     request = asked(buyer)
     buyer.fault("pause_midway:1", CAPABILITY)
@@ -111,6 +114,7 @@ def test_a_second_request_under_an_open_streams_id_is_refused(buyer: Buyer) -> N
     assert len(buyer.books()["transactions"]) == 1
 
 
+@pytest.mark.requirement("WIRE-4.3-4")
 def test_a_client_that_leaves_is_not_charged_and_its_id_is_free(buyer: Buyer) -> None:
     request = asked(buyer)
     buyer.fault("pause_midway:60", CAPABILITY)
@@ -134,6 +138,7 @@ def receive(buyer: Buyer, request: dict[str, Any], received: list[bytes]) -> Non
         received.extend(answer.iter_bytes())
 
 
+@pytest.mark.requirement("WIRE-4.3-4")
 def test_a_stream_dropped_midway_costs_nothing(buyer: Buyer) -> None:
     request = asked(buyer)
     buyer.fault("drop_midway", f"{CAPABILITY}:{ACTION}")
@@ -153,6 +158,7 @@ def test_a_stream_whose_last_event_is_lost_was_charged_and_can_be_fetched(buyer:
     assert len(buyer.books()["transactions"]) == 1
 
 
+@pytest.mark.requirement("WIRE-4.2-1")
 def test_an_error_after_the_charge_ends_the_stream_and_the_answer_is_kept(buyer: Buyer) -> None:
     request = asked(buyer)
     buyer.fault("code:INTERNAL_ERROR", CAPABILITY, after_charge=True)
@@ -172,6 +178,7 @@ def test_an_error_after_the_charge_ends_the_stream_and_the_answer_is_kept(buyer:
         ("PROVIDER_DISCONNECT", Failed),
     ],
 )
+@pytest.mark.requirement("WIRE-4.2-1", "WIRE-4.3-3")
 def test_each_bad_ending_is_one_event_and_uncharged(buyer: Buyer, code: str, ending: type) -> None:
     buyer.fault(f"code:{code}", CAPABILITY)
     answer = buyer.send(asked(buyer), **STREAM)

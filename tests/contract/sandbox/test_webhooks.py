@@ -293,6 +293,9 @@ def public() -> Iterator[Buyer]:
     ],
 )
 @pytest.mark.slow
+@pytest.mark.requirement(
+    "AUTH-9.7-1", "AUTH-9.7-4", "AUTH-9.7.1.1-1", "AUTH-9.7.1.1-2", "AUTH-9.7.1.1-3", "AUTH-9.7.1.3-1"
+)
 def test_nothing_is_sent_where_nobody_may_be_asked(public: Buyer, url: object, reason: str) -> None:
     answer = public.http.post("/v1/subscriptions", json={"endpoint_url": url}, headers=public.auth)
     details = error(answer, "URL_BLOCKED_SSRF", 422)["error"]["details"]
@@ -312,6 +315,7 @@ class LeapingClock(SystemClock):
 
 @pytest.mark.slow
 @pytest.mark.anyio
+@pytest.mark.requirement("AUTH-9.7-2", "AUTH-9.7.1.3-2", "AUTH-9.7.1.5-1")
 async def test_a_name_led_elsewhere_after_it_was_given_is_a_dead_letter_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -160,6 +160,7 @@ async def test_an_answer_that_proves_nothing_leaves_the_charge_unknown(
 
 
 @pytest.mark.parametrize("label", REFUSED)
+@pytest.mark.requirement("ERROR-5-3")
 async def test_a_plain_refusal_is_uncharged_and_shows_no_foreign_link(
     client: Client, hub: HostileHub, label: str
 ) -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import ipaddress
 import os
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,6 +94,23 @@ async def leaves_without_goodbye(_request: Request, writer: asyncio.StreamWriter
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
     await writer.drain()
     writer.transport.abort()
+
+
+@pytest.mark.requirement("AUTH-9.3-1")
+async def test_a_peer_that_speaks_only_an_older_tls_gets_no_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = certificate(tmp_path, "127.0.0.1")
+    trusted(monkeypatch, path)
+    old = served(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    async with raw_hub(says({}), tls=old) as hub, Http(hub.url) as http:
+        with anyio.fail_after(60), pytest.raises(ExchangeFailed) as caught:
+            await http.exchange("POST", hub.url + "/x", body=b"{}")
+        assert (caught.value.sent, caught.value.phase, hub.heard) == (False, "tls", [])
 
 
 @pytest.mark.parametrize("script", [breaks_the_cipher, leaves_without_goodbye])

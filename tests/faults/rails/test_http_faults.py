@@ -186,6 +186,7 @@ async def test_nothing_goes_to_any_address_but_the_hubs(url: str) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://jecp.dev", "ftp://jecp.dev", "https://a:b@jecp.dev", "https://jecp.dev/x"])
+@pytest.mark.requirement("WIRE-2-2")
 def test_only_https_or_loopback_can_be_a_hub(origin: str) -> None:
     with pytest.raises(ValueError, match=r"Hub|http"):
         Http(origin)

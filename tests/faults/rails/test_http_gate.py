@@ -71,6 +71,7 @@ async def refused(gate: HttpGate, url: str = SHOP.url) -> str:
         "not an address",
     ],
 )
+@pytest.mark.requirement("AUTH-9.7.1.1-5", "AUTH-9.7.1.1-6", "AUTH-9.7.1.2-1")
 async def test_an_address_off_the_public_network_is_never_dialled(address: str) -> None:
     async with HttpGate(SystemClock(), resolve=names("8.8.8.8", address)) as gate:  # type: ignore[arg-type]
         assert "not on the public network" in await refused(gate)
@@ -140,6 +141,7 @@ async def test_a_name_is_not_waited_for_beyond_the_deadline() -> None:
             await gate.exchange("GET", SHOP, timeout=0.01)
 
 
+@pytest.mark.requirement("AUTH-9.3-2", "AUTH-9.7-3", "AUTH-9.7.1.1-7")
 async def test_the_vetted_address_is_dialled_and_must_have_the_names_certificate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ async def test_the_vetted_address_is_dialled_and_must_have_the_names_certificate
             assert (caught.value.sent, caught.value.phase, len(hub.heard)) == (False, "tls", 1)
 
 
+@pytest.mark.requirement("AUTH-9.7.1.1-8")
 async def test_a_redirect_is_an_answer() -> None:
     there = says({}, "302 Found", "Location: http://127.0.0.1:1/elsewhere")
     async with raw_hub(there) as hub, HttpGate(SystemClock(), loopback=True) as gate:

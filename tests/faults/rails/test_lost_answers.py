@@ -147,6 +147,7 @@ async def test_a_refused_replay_of_an_earlier_process_proves_nothing() -> None:
         assert found.verdict is Verdict.IN_DOUBT
 
 
+@pytest.mark.requirement("ERROR-5-2")
 async def test_a_short_rate_limit_is_waited_out_and_a_long_one_passed_on() -> None:
     limited = fails("RATE_LIMITED", "429 Too Many Requests", "Retry-After: 2")
     found, heard, waits = await outcome(limited, says(PAID))
@@ -159,6 +160,7 @@ async def test_a_short_rate_limit_is_waited_out_and_a_long_one_passed_on() -> No
     assert (found.verdict, len(heard), waits) == (Verdict.NOT_CHARGED, 1, []), "there was no time to wait"
 
 
+@pytest.mark.requirement("ERROR-5-1")
 async def test_a_failed_provider_is_tried_once_more_and_a_plain_refusal_never() -> None:
     found, heard, _ = await outcome(fails("PROVIDER_ERROR", "502 Bad Gateway"))
     assert (found.verdict, len(heard)) == (Verdict.NOT_CHARGED, 2)
@@ -214,6 +216,7 @@ async def test_a_broken_stream_is_finished_by_a_plain_request_under_the_same_id(
 
 
 @pytest.mark.parametrize("label", BROKEN_STREAMS)
+@pytest.mark.requirement("WIRE-4.3-4")
 async def test_a_broken_stream_alone_proves_nothing(label: str) -> None:
     lost = fails("INTERNAL_ERROR", "500 Oops")
     async with raw_hub(BROKEN_STREAMS[label], lost) as hub, bench(hub.url, seconds=1.5) as parts:

@@ -173,6 +173,7 @@ def test_any_page_is_actions_and_reasons_or_a_wire_error(page: dict[str, Any]) -
 
 
 @given(OBJECTS | like("endpoints", "trust_policy", "provenance_required_for", "idempotency"))
+@pytest.mark.requirement("DISCOVERY-3-2")
 def test_any_object_is_a_guide(body: dict[str, Any]) -> None:
     guide = parse_guide(jsontext.dumps(body))
     assert isinstance(guide, AgentGuide)
@@ -252,6 +253,7 @@ CALL_EVENT = st.tuples(
 
 
 @given(st.lists(CALL_EVENT, max_size=6), st.lists(st.integers(0, 1000), max_size=5))
+@pytest.mark.requirement("WIRE-4.3-3")
 def test_any_stream_has_one_ending_the_same_however_it_was_cut(events: list[tuple[str, Any]], cuts: list[int]) -> None:
     data = b"".join(b"event: " + name.encode() + b"\ndata: " + jsontext.dumps(body) + b"\n\n" for name, body in events)
 

@@ -274,6 +274,7 @@ NEVER_AGAIN = [
 
 
 @pytest.mark.parametrize("code", NEVER_AGAIN)
+@pytest.mark.requirement("ERROR-5-1")
 def test_a_refusal_that_stands_is_not_asked_for_again(code: str) -> None:
     assert wait_after(Replied(reference(code))) is None
     assert wait_after(Lost(sent=True, reason="x"), Replied(reference(code))) is None
@@ -304,3 +305,14 @@ def test_with_provenance_a_proven_free_failure_is_left_at_that() -> None:
     lost: Evidence = Lost(sent=True, reason="x")
     assert next_wait([provider], replay=False, jitter=0.5, left=100.0, provenance=True) is None
     assert next_wait([lost], replay=False, jitter=0.5, left=100.0, provenance=True) is not None
+
+
+@pytest.mark.parametrize("code", ["PROVENANCE_MISMATCH", "X402_PAYMENT_INVALID", "X402_SETTLEMENT_REUSED"])
+@pytest.mark.requirement("ERROR-PROVENANCE_MISMATCH-2", "ERROR-3.8-2", "ERROR-3.8.6-2")
+def test_a_subcause_nobody_knows_counts_as_the_code_alone(code: str) -> None:
+    def concluded(**details: object) -> tuple[object, ...]:
+        said = parse_refusal({"code": code, "message": "No.", "details": details}, status=403)
+        found = conclude([Replied(said)], replay=False, budget=BUDGET)
+        return said.code, found.verdict, found.amount, wait_after(Replied(said))
+
+    assert concluded(subcause="invented_last_week") == concluded()

@@ -94,6 +94,7 @@ def test_the_key_is_in_no_repr(tmp_path: Path) -> None:
     assert "SECRET" not in repr(found) + str(found)
 
 
+@pytest.mark.requirement("AUTH-3.3-1")
 def test_stored_credentials_are_private_and_per_hub(tmp_path: Path) -> None:
     state = tmp_path / "state"
     path = store_credentials(state, DEFAULT_HUB, AGENT, SecretStr(KEY))
@@ -139,6 +140,7 @@ def test_a_damaged_own_file_is_refused_and_not_written_over(tmp_path: Path, text
     assert path.read_text() == text
 
 
+@pytest.mark.requirement("AUTH-3.3-1")
 def test_an_own_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     store_credentials(tmp_path, DEFAULT_HUB, AGENT, SecretStr(KEY)).chmod(0o640)
     with pytest.raises(SettingsError, match="chmod 600"):

@@ -124,6 +124,7 @@ def test_deprecation_headers_become_notices() -> None:
     assert [notice.kind for notice in found.notices] == ["deprecation"]
 
 
+@pytest.mark.requirement("VERSION-6-1", "WIRE-jecp-1", "WIRE-capability-1", "WIRE-input-1")
 def test_a_request_body_is_the_protocols_and_holds_no_secret() -> None:
     body = envelope.request_body("call-1", "docs/pdf", "render", "1.2.3", {"b": 1, "a": 0.5}, metadata={"m": 1})
     assert body == (
@@ -136,6 +137,7 @@ def test_a_request_body_is_the_protocols_and_holds_no_secret() -> None:
     ("call_id", "capability", "action", "version"),
     [("abc", "a/b", "c", None), ("abcd", "A/b", "c", None), ("abcd", "a/b", "C", None), ("abcd", "a/b", "c", "latest")],
 )
+@pytest.mark.requirement("WIRE-id-1")
 def test_a_request_with_a_malformed_id_is_never_written(
     call_id: str, capability: str, action: str, version: str | None
 ) -> None:

@@ -144,6 +144,7 @@ def test_every_part_of_a_request_stands_under_its_name() -> None:
     )
 
 
+@pytest.mark.requirement("WIRE-metadata-2")
 def test_a_part_as_large_as_the_protocol_allows_is_written_and_one_byte_more_is_not() -> None:
     room = len('{"x":""}')
     for part, most in (("arguments", envelope.MAX_INPUT_BYTES), ("metadata", envelope.MAX_METADATA_BYTES)):
@@ -156,6 +157,7 @@ def test_a_part_as_large_as_the_protocol_allows_is_written_and_one_byte_more_is_
                     envelope.request_body("call-1", "a/b", "c", None, **parts)
 
 
+@pytest.mark.requirement("WIRE-action-1")
 def test_a_malformed_action_is_named_by_its_beginning() -> None:
     with pytest.raises(WireError) as caught:
         envelope.request_body("call-1", "a/b", "X" * 200, None, {})

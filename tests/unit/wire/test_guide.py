@@ -11,11 +11,13 @@ def read(**fields: Any) -> AgentGuide:
     return parse_guide(json.dumps(fields).encode())
 
 
+@pytest.mark.requirement("DISCOVERY-4.3-1")
 def test_an_empty_guide_is_the_same_as_none_at_all() -> None:
     assert read() == AgentGuide()
     assert read().paths == DEFAULT_PATHS
 
 
+@pytest.mark.requirement("DISCOVERY-3-2")
 def test_a_full_guide_is_read() -> None:
     guide = read(
         version="1.0.2", vendor_prefix="acme",

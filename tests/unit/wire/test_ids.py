@@ -6,6 +6,7 @@ from jecp_mcp.wire.jecp import ids
 
 
 @pytest.mark.parametrize("good", ["abcd", "req_a3f2b1", "A-_9", "x" * 64])
+@pytest.mark.requirement("WIRE-id-1")
 def test_a_call_id_of_the_protocols_alphabet_and_length_is_valid(good: str) -> None:
     assert ids.valid_call_id(good)
 
@@ -15,6 +16,7 @@ def test_any_other_call_id_is_not(bad: object) -> None:
     assert not ids.valid_call_id(bad)
 
 
+@pytest.mark.requirement("WIRE-3.4-1")
 def test_a_capability_id_comes_apart_into_namespace_name_and_version() -> None:
     full = ids.split_capability("deepl/translate@1.2.3-rc.1")
     assert full == ("deepl", "translate", "1.2.3-rc.1")
@@ -27,6 +29,7 @@ def test_a_capability_id_comes_apart_into_namespace_name_and_version() -> None:
 @pytest.mark.parametrize(
     "bad", ["", "/x", "a/", "A/b", "a/b/c", "a_b", "a/b@", "a/b@1", "a/b@1.2.3@4.5.6", "a/b\n", "a" * 200]
 )
+@pytest.mark.requirement("WIRE-capability-1")
 def test_what_is_no_capability_id_is_refused(bad: str) -> None:
     with pytest.raises(WireError):
         ids.split_capability(bad)
@@ -46,6 +49,7 @@ def test_what_is_no_id_is_told_on_one_line_and_cut() -> None:
     assert ids.label("x" * 300) == "x" * 200
 
 
+@pytest.mark.requirement("MANIFEST-7.1-1")
 def test_versions_order_as_semantic_versions_do() -> None:
     ordered = [None, "nonsense", "1.0.0-rc.1", "1.0.0", "1.2.0", "1.10.0", "2.0.0"]
     assert sorted({*ordered}, key=version_order) == ordered

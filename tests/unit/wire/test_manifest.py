@@ -20,6 +20,7 @@ def read(value: Any) -> Manifest:
     return parse_manifest(json.dumps(value))[0]
 
 
+@pytest.mark.requirement("MANIFEST-5-1")
 def test_a_good_manifest_is_read_and_given_back_as_written() -> None:
     manifest, raw = parse_manifest(json.dumps(GOOD))
     assert (manifest.namespace, manifest.actions[0].pricing.base, manifest.actions[0].trust_tier_required) == (
@@ -62,6 +63,9 @@ STEPS = {"steps": [{"id": "a", "call": "x/y", "action": "z", "input": {}}]}
         (first(trust_tier_required="wood"), "/actions/0/trust_tier_required"), (first(id="x"), "/actions/0/id"),
     ],
 )  # fmt: skip
+@pytest.mark.requirement(
+    "WIRE-4.4-1", "MANIFEST-5-1", "MANIFEST-5-2", "MANIFEST-5.1-1", "MANIFEST-5.2.1-1", "MANIFEST-5.2.6-1"
+)
 def test_each_violation_is_named_by_its_pointer(spoil: Callable[[dict[str, Any]], Any], pointer: str) -> None:
     manifest = copy.deepcopy(GOOD)
     spoil(manifest)

@@ -55,6 +55,7 @@ def test_what_is_no_manifest_is_refused_by_its_line(text: bytes, why: str) -> No
         read_manifest_text(text)
 
 
+@pytest.mark.requirement("MANIFEST-4.4-1")
 def test_a_manifest_is_no_longer_than_ten_kilobytes() -> None:
     read_manifest_text(b"a: 1" + b" " * 10_236)
     with pytest.raises(ManifestTooLarge):

@@ -23,9 +23,18 @@ def check(value: object, *, now: int = AT, seen: bool = False, key: str = KEY) -
     return verify(value, AGENT, key, now=UnixMs(now), seen=lambda _: seen)
 
 
+@pytest.mark.requirement("AUTH-5-1", "AUTH-5.2-3", "AUTH-5.6-1")
 def test_the_hash_is_the_one_openssl_computes() -> None:
     assert build(AGENT, KEY, at=AT, nonce=NONCE) == GOOD
     assert check(GOOD) is None
+
+
+@pytest.mark.requirement("AUTH-5.2-4")
+def test_a_comparison_in_constant_time_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = GOOD[:-1] + "0"
+    assert check(other) is Subcause.HMAC_MISMATCH
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: True)
+    assert check(other) is None
 
 
 @pytest.mark.parametrize("nonce", ["", "abc", "0123456789ABCDEF", "zzzzzzzzzzzzzzzz", "0" * 129])
@@ -48,10 +57,12 @@ def test_a_nonce_that_is_no_long_hex_is_refused(nonce: str) -> None:
         7,
     ],
 )
+@pytest.mark.requirement("AUTH-5.2-1")
 def test_a_hash_of_the_wrong_shape_is_malformed(wire: object) -> None:
     assert check(wire) is Subcause.WIRE_MALFORMED
 
 
+@pytest.mark.requirement("AUTH-5-1", "AUTH-5.4-1", "AUTH-5.6-1")
 def test_the_first_version_is_no_longer_available() -> None:
     assert check("a" * 64) is Subcause.V1_UNAVAILABLE
 
@@ -59,12 +70,14 @@ def test_the_first_version_is_no_longer_available() -> None:
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(300, None), (-300, None), (301, "clock_skew"), (-301, "clock_skew")]
 )
+@pytest.mark.requirement("AUTH-5.2-2", "AUTH-5.2-5", "ERROR-PROVENANCE_MISMATCH-3")
 def test_the_clock_may_be_off_by_three_hundred_seconds_and_no_more(seconds: int, expected: str | None) -> None:
     now = AT + seconds * 1000
     assert check(GOOD, now=now) == expected
     assert drift_seconds(GOOD, UnixMs(now)) == -seconds
 
 
+@pytest.mark.requirement("AUTH-5.2-3", "AUTH-5.5-1")
 def test_another_key_does_not_verify() -> None:
     assert check(GOOD, key=KEY + "x") is Subcause.HMAC_MISMATCH
 
