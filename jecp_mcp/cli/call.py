@@ -190,7 +190,7 @@ async def pay_and_show(
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
             check_pins(bridge)
-        await bridge.client.discover()
+        await bridge.discover(tool)
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         progress = ProgressLine()

@@ -42,7 +42,7 @@ async def catalog_findings(given: Start, *, answers: bool) -> list[Finding]:
     known = kept
     if answers and kept.fetched_at is None and given.settings.catalog.scope():
         known = await _fetch(given)
-    return [*_settings_findings(given, known), *_file_findings(given.catalog, kept)]
+    return [*_settings_findings(given, known), *_file_findings(given.catalog(), kept)]
 
 
 async def _fetch(given: Start) -> Catalog:
