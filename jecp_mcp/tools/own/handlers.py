@@ -281,11 +281,13 @@ class OwnTools:
     async def _refund(self, arguments: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
         """As `refunds.refund`, at the Hub of the call; without one, of every Hub that answers."""
         deps, call_id = self._deps, arguments.get("call_id")
-        if call_id is not None or not deps.hubs.names:
-            row = await self._row(call_id, caller) if deps.hubs.names else None
-            hub = deps.hubs.first if row is None else deps.hubs.paying(row.account)
-            return await refunds.refund(deps.calls, hub.client, arguments, caller, deps.links)
-        return await refunds.all_refunds(deps.calls, deps.hubs, deps.links)
+        if not deps.hubs.names:
+            return await refunds.refund(deps.calls, deps.hubs.first.client, arguments, caller, deps.links)
+        if call_id is None:
+            return await refunds.all_refunds(deps.calls, deps.hubs, deps.links)
+        row = await self._row(call_id, caller)
+        hub = deps.hubs.first if row is None else deps.hubs.paying(row.account)
+        return await refunds.refund(deps.calls, hub.client, arguments, caller, deps.links)
 
     async def _topup(self, hub: HubAccess, amount_usd: int, caller: Caller) -> dict[str, Any]:
         where = f" at the Hub {hub.called}" if self._deps.hubs.names else ""

@@ -80,10 +80,8 @@ async def all_refunds(calls: Calls, hubs: Hubs, links: LinkPolicy) -> dict[str, 
             continue
         listed += [{"hub": hub.called, **_refund_json(one, links)} for one in found[:_LISTED]]
     if len(silent) == len(asked):
-        raise next(
-            iter(silent.values()),
-            PayeeError(CREDENTIALS_MISSING, "There is no agent account yet. Nothing was charged."),
-        )
+        nobody = PayeeError(CREDENTIALS_MISSING, "There is no agent account yet. Nothing was charged.")
+        raise next(iter(silent.values()), nobody)
     with suppress(PayeeError):
         # Whoever does not say is named here; what the others say is noted.
         await calls.note_refunds()
