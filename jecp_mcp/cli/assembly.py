@@ -222,7 +222,8 @@ async def build(
     at_hubs = [_open_hub(parts, start, changed, name) for name in settings.every_hub]
     hubs, ways = Hubs([access for _, access in at_hubs]), [way for way, _ in at_hubs]
     ways += [way for name, open_way in RAILS.items() if name != JecpRail.name and (way := open_way(parts)) is not None]
-    source = AllOffers([source for way in ways for source in way.sources])
+    sold = [way for name, (way, _) in zip(settings.every_hub, at_hubs, strict=True) if name == start.asked_hub] or ways
+    source = AllOffers([source for way in sold for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
     own = [source.name for way in ways if way.own_offers for source in way.sources]
     pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands, own=own)

@@ -135,7 +135,18 @@ class Start:
     @property
     def hub(self) -> str | None:
         """Where is bought; None where that is a sandbox that has not run yet."""
-        return None if self.sandbox and self.credentials is None else self.settings.hub.base_url
+        if self.sandbox and self.credentials is None:
+            return None
+        return ", ".join(one.base_url for one in self.hubs.values())
+
+    @property
+    def hub_argument(self) -> Mapping[str, str]:
+        """The Hub that was asked for, for the tools that take one's name."""
+        return {} if self.asked_hub is None else {"hub": self.asked_hub or FIRST}
+
+    def commands_at(self, hub: str) -> CommandLine:
+        """What a person is told to run at one of several Hubs, by its name as in `Settings.every_hub`."""
+        return self.commands.at_hub(hub or FIRST) if self.settings.hubs else self.commands
 
     @property
     def ledger(self) -> Path:

@@ -26,7 +26,7 @@ _MOST_NEAR: Final = 3
 
 def remembered_catalog(given: Start) -> Catalog:
     """The catalog of the last fetch, of all Hubs; empty where there was none, or one of another Hub or filter."""
-    return AllOffers([remembered_offers(given, name) for name in given.hubs]).current
+    return AllOffers([remembered_offers(given, name) for name in given.settings.every_hub]).current
 
 
 def remembered_offers(given: Start, hub: str) -> CatalogSource:

@@ -114,6 +114,10 @@ class CommandLine:
         also = () if SANDBOX_OPTION in self.places else (SANDBOX_OPTION,)
         return replace(self, places=(*also, *places), hub=())
 
+    def at_hub(self, called: str) -> Self:
+        """The same at one of several Hubs, by what it is called."""
+        return replace(self, hub=("--hub", called))
+
     def line(self, *words: str) -> str:
         """A whole command, such as of ``"approve", "K7QW-2MXB"``; each word is quoted where it must be."""
         command, parts, before = words[0], [*self.program, *words], ""

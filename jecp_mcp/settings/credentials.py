@@ -45,6 +45,10 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """The permissions of everybody but a file's owner."""
 
 
+class SharedAccount(SettingsError):
+    """Two Hubs would be given one account."""
+
+
 def find_credentials(
     settings: Settings, environ: Mapping[str, str], home: Path, state: Path | None = None, name: str = ""
 ) -> Credentials | None:
@@ -76,13 +80,14 @@ def find_every_account(
     """The credentials that there are, by the Hub's name as in `Settings.every_hub`.
 
     Raises:
-        SettingsError: as `find_credentials`; or two Hubs would be given one account.
+        SharedAccount: two Hubs would be given one.
+        SettingsError: as `find_credentials`.
     """
     found = {name: find_credentials(settings, environ, home, state, name) for name in settings.every_hub}
     accounts = {name: one for name, one in found.items() if one is not None}
     if (same := shared_account(accounts)) is not None:
         first, second = (name or FIRST for name in same)
-        raise SettingsError(
+        raise SharedAccount(
             accounts[same[1]].source,
             variables_of(same[1])[0],
             f"the Hubs {first} and {second} would get the same agent id or key: an account belongs to one Hub, and its "
