@@ -43,7 +43,7 @@ def shared_account_findings(given: Start) -> Iterator[Finding]:
 
 
 def credentials_findings(given: Start, hub: str = "") -> Iterator[Finding]:
-    """What is to be said of the credentials at a Hub before anybody is asked; its name is as in `Settings.every_hub`."""
+    """What is to be said of the credentials at a Hub, named as in `Settings.every_hub`, before anybody is asked."""
     id_name, key_name, *_ = variables_of(hub)
     matter = about("credentials", hub)
     try:
@@ -72,7 +72,7 @@ def _file_mend(path: Path) -> str:
 
 
 async def refused_by_hub(given: Start, name: str = "") -> AsyncIterator[Finding]:
-    """Whether the Hub knows these credentials, which a free question with them tells; its name as for the above."""
+    """Whether a Hub, named as in `Settings.every_hub`, knows these credentials: a free question with them tells."""
     try:
         found = find_credentials(given.settings, os.environ, home_folder(), given.state, name)
     except SettingsError:
