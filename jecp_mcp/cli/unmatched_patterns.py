@@ -15,7 +15,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings
-from jecp_mcp.settings.patterns import EVERYTHING, Over, can_match, ids_of, matches
+from jecp_mcp.settings.patterns import EVERYTHING_NAMED, Over, can_match, ids_of, matches
 from jecp_mcp.source_names import NAMED_TOOL
 from jecp_mcp.tools.publishing.naming import Names
 
@@ -97,7 +97,7 @@ class _Names:
 
     def fit(self, pattern: str) -> bool:
         return (
-            pattern in EVERYTHING
+            pattern in {"*", EVERYTHING_NAMED}
             or any(matches(pattern, ids) for ids in self._ids())
             or (can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names()))
         )

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jecp_mcp.settings.models import Credentials, Settings, is_loopback
+from jecp_mcp.settings.patterns import EVERYTHING_NAMED
 from jecp_mcp.source_names import FIRST, NAMED
 
 _THIS_MACHINE: Final = "127.0.0.1"
@@ -30,7 +31,7 @@ def _faults(settings: Settings) -> Iterator[tuple[str, str]]:
     known = (FIRST, *(one.name for one in settings.hubs))
     for key, pattern in _patterns(settings):
         where, mark, _ = pattern.partition(NAMED)
-        if mark and pattern != "*::*" and not any(fnmatchcase(name, where) for name in known):
+        if mark and pattern != EVERYTHING_NAMED and not any(fnmatchcase(name, where) for name in known):
             there = f"the Hubs here are called {', '.join(known)}" if settings.hubs else "there are no [[hubs]]"
             yield key, f'"{pattern}" names a Hub that is not here: {there}'
 

@@ -24,8 +24,8 @@ _LETTERS: Final = frozenset(string.ascii_lowercase)
 _INNER: Final = _LETTERS | frozenset(string.digits) | {"-"}
 _ALPHABET: Final = sorted(_INNER | set("/:_."))
 _PAID_HTTP: Final = f"{PAID_HTTP}/"
-EVERYTHING: Final = frozenset({"*", f"*{NAMED}*"})
-"""Globs that together match whatever there is."""
+EVERYTHING_NAMED: Final = f"*{NAMED}*"
+"""The glob that matches whatever is on offer at a source with a name."""
 
 _Step = Callable[[int, str], int | None]
 """A state of a grammar and a character of it give the next state, or None."""

@@ -219,9 +219,13 @@ class ToolRegistry:
     def _permitted(self, keys: list[str]) -> list[str]:
         """Those that may be bought at all; a catalog of which everything may is not looked at."""
         obstacles, names = self._obstacles, self._names
-        if obstacles is None or not obstacles.any_denied:
+        if obstacles is None:
             return keys
-        return [key for key in keys if obstacles.permits(self._actions[key], names().name(key) or key)]
+        return [
+            key
+            for key in keys
+            if obstacles.allows_all_like(key) or obstacles.permits(self._actions[key], names().name(key) or key)
+        ]
 
     def _names(self) -> Names:
         """The current catalog's names; made when first needed, which a start that only publishes our own does not."""
