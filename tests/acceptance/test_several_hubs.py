@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -230,3 +231,42 @@ def test_a_call_of_the_second_hub_whose_server_was_killed_is_finished_there_and_
         assert not result["isError"], result
     assert len(charged(eu)) == 1
     assert charged(first) == []
+
+
+def test_each_command_knows_which_hub_is_meant(hubs: tuple[SandboxHub, SandboxHub], tmp_path: Path) -> None:
+    first, eu = hubs
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("JECP_")}
+    places = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    given = {"JECP_BASE_URL": first.url, "JECP_MCP_CONFIG": str(config(tmp_path, eu.url, ""))}
+
+    def run(*words: str, status: int = 0) -> Any:
+        command = [sys.executable, "-m", "jecp_mcp", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=kept | places | given, check=False)
+        assert done.returncode == status, done.stdout + done.stderr
+        return json.loads(done.stdout) if "--json" in words and not status else done.stdout + done.stderr
+
+    # Of two Hubs without an account it is the one that was named.
+    made = run("register", "--hub", "eu", "--json")
+    assert made["hub"] == "eu"
+    assert "ALREADY_REGISTERED" in run("register", "--hub", "eu", status=1)
+    assert run("topup", "5", "--hub", "eu", "--json")["next_action"]["url"].startswith(f"{eu.url}/")
+    assert f"--hub {first.url}` makes one" in run("topup", "5", status=1)
+
+    run("call", EU_COUNT, '{"text": "one two"}', "--json")
+    wallets = {one["hub"]: one for one in run("wallet", "--json")["wallets"]}
+    assert (wallets["eu"]["free_calls_remaining"], wallets["hub"]["account"]) == (99, False)
+    assert [one["hub"] for one in run("wallet", "--hub", "eu", "--json")["wallets"]] == ["eu"]
+    shown = run("wallet")
+    assert "free calls left at eu" in shown
+    assert f"{first.url}, {eu.url}" in shown
+
+    [row] = run("ledger", "--hub", "eu", "--json")
+    assert (row["tool"], row["account"]) == (EU_COUNT, f"{eu.url} {made['agent_id']}")
+    assert run("ledger", "--hub", "hub", "--json") == []
+    keys = [one["action"] for one in run("catalog", "--hub", "eu", "--json")]
+    assert keys
+    assert all(key.startswith("eu::") for key in keys)
+    found = {one["about"]: one for one in json.loads(run("doctor", "--json", status=1))["findings"]}
+    assert found["credentials eu"]["level"] == found["hub eu"]["level"] == found["hub"]["level"] == "ok"
+    assert f" --hub {first.url}, or set JECP_AGENT_ID and" in found["credentials"]["mend"]
+    assert "the Hubs here are called hub, eu" in run("catalog", "--hub", "us", status=2)

@@ -295,6 +295,7 @@ class OwnTools:
             raise ToolFault(
                 CREDENTIALS_MISSING,
                 f"There is no agent account{where} yet, so there is no wallet. Nothing was charged.",
+                details=self._deps.hubs.label(hub),
             )
 
         async def checkout() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.source_names import FIRST
@@ -68,6 +67,6 @@ class Hubs:
         """The first Hub at which there is no account yet."""
         return next((one for one in self._hubs if not one.account.present()), None)
 
-    def label(self, hub: HubAccess) -> dict[str, Any]:
+    def label(self, hub: HubAccess) -> dict[str, str]:
         """Which Hub something is of, where there are several."""
         return {"hub": hub.called} if self.names else {}
