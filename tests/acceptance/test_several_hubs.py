@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -34,6 +36,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 COUNT = "text-stats_count"
 EU_COUNT = f"eu__{COUNT}"
+PATIENCE = 90
+"""Seconds after which what does not come is given up: a bound, not a measure."""
 ERAS = [Road("stdio", LEGACY), Road("http", MODERN)]
 
 
@@ -60,11 +64,21 @@ def variables(eu: SandboxHub) -> dict[str, str]:
 
 @asynccontextmanager
 async def at_both(
-    road: Road, first: SandboxHub, eu: SandboxHub, folder: Path, mandate: str = ""
+    road: Road,
+    first: SandboxHub,
+    eu: SandboxHub,
+    folder: Path,
+    mandate: str = "",
+    *,
+    awaits: tuple[str, ...] = (COUNT, EU_COUNT),
 ) -> AsyncIterator[Client]:
+    """A client of a server that buys from both, once it lists these tools."""
     given = {"config": str(config(folder, eu.url, mandate))}
     state = folder / "state"
-    async with connect(road, first, state, settings=given, variables=variables(eu), read_timeout_seconds=90) as client:
+    async with connect(
+        road, first, state, settings=given, variables=variables(eu), read_timeout_seconds=PATIENCE
+    ) as client:
+        await listed(client, *awaits)
         yield client
 
 
@@ -74,6 +88,13 @@ def charged(hub: SandboxHub) -> list[str]:
 
 async def tools(client: Client) -> set[str]:
     return {tool.name for tool in (await client.list_tools()).tools}
+
+
+async def listed(client: Client, *wanted: str) -> None:
+    """Wait until the catalogs that have these tools are there: a loaded machine takes its time."""
+    with anyio.fail_after(PATIENCE):
+        while not {*wanted} <= await tools(client):
+            await anyio.sleep(0.1)
 
 
 @pytest.mark.parametrize("road", ERAS, ids=str)
@@ -114,7 +135,7 @@ async def test_a_hub_that_is_away_hides_no_other_and_is_back_within_the_session(
     with sandbox(data, "--port", str(port)) as eu:
         agent = eu.new_agent()
     # Away at the start: nothing of it was ever seen.
-    async with at_both(road, first, agent, tmp_path) as client:
+    async with at_both(road, first, agent, tmp_path, awaits=(COUNT,)) as client:
         assert COUNT in (names := await tools(client))
         assert not any(name.startswith("eu__") for name in names)
         output_of(await client.call_tool(COUNT, {"text": "while the other is away"}))
@@ -124,9 +145,7 @@ async def test_a_hub_that_is_away_hides_no_other_and_is_back_within_the_session(
         assert away["source"] == agent.url
         with sandbox(data, "--port", str(port)) as eu:
             agent.http = eu.http
-            with anyio.fail_after(90):
-                while EU_COUNT not in await tools(client):
-                    await anyio.sleep(0.2)
+            await listed(client, EU_COUNT)
             output_of(await client.call_tool(EU_COUNT, {"text": "it is back"}))
             assert len(charged(agent)) == 1
         # Away in mid-session: what is known of it stays, and says so.
@@ -167,7 +186,7 @@ async def test_an_allow_that_names_no_hub_lets_only_the_first_sell_and_a_deny_me
 ) -> None:
     first, eu = hubs[0].new_agent(), hubs[1].new_agent()
     allow = 'allow = ["text-stats:*", "qr-code:*", "eu::qr-code:*"]\ndeny = ["qr-code_encode"]\n'
-    async with at_both(ERAS[0], first, eu, tmp_path, allow) as client:
+    async with at_both(ERAS[0], first, eu, tmp_path, allow, awaits=(COUNT,)) as client:
         assert {name for name in await tools(client) if not name.startswith("jecp_")} == {COUNT}
         refused = error_of(await client.call_tool(EU_COUNT, {"text": "x"}))
         assert (refused["error"]["code"], refused["charged"]) == ("DENIED_BY_POLICY", "no")
@@ -195,6 +214,17 @@ def heard(process: subprocess.Popen[str], number: int) -> Any:
     return next(said["result"] for said in map(json.loads, process.stdout) if said.get("id") == number)
 
 
+def ready(process: subprocess.Popen[str]) -> None:
+    """Greet a server, and wait until it sells what the test buys."""
+    say(process, 1, "initialize", HELLO)
+    heard(process, 1)
+    for number in itertools.count(100):
+        say(process, number, "tools/list", {})
+        if EU_COUNT in {tool["name"] for tool in heard(process, number)["tools"]}:
+            return
+        time.sleep(0.1)
+
+
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
 
 
@@ -205,8 +235,7 @@ def test_a_call_of_the_second_hub_whose_server_was_killed_is_finished_there_and_
     asked = {"name": EU_COUNT, "arguments": {"text": "said before the end"}}
     with holding(eu) as held:
         with host(first, eu, held.hub.url, tmp_path) as dying:
-            say(dying, 1, "initialize", HELLO)
-            heard(dying, 1)
+            ready(dying)
             say(dying, 2, "tools/call", asked)
             held.wait()
             dying.kill()
@@ -223,8 +252,7 @@ def test_a_call_of_the_second_hub_whose_server_was_killed_is_finished_there_and_
         ]
         held.let_go.set()
         with host(first, eu, held.hub.url, tmp_path) as other:
-            say(other, 1, "initialize", HELLO)
-            heard(other, 1)
+            ready(other)
             say(other, 2, "tools/call", asked)
             result = heard(other, 2)
             other.kill()
@@ -270,3 +298,27 @@ def test_each_command_knows_which_hub_is_meant(hubs: tuple[SandboxHub, SandboxHu
     assert found["credentials eu"]["level"] == found["hub eu"]["level"] == found["hub"]["level"] == "ok"
     assert f" --hub {first.url}, or set JECP_AGENT_ID and" in found["credentials"]["mend"]
     assert "the Hubs here are called hub, eu" in run("catalog", "--hub", "us", status=2)
+
+
+async def test_money_is_asked_for_and_asked_back_at_the_hub_that_it_is_about(
+    hubs: tuple[SandboxHub, SandboxHub], tmp_path: Path
+) -> None:
+    first, eu = hubs[0].new_agent(), hubs[1].new_agent()
+    async with at_both(ERAS[0], first, eu, tmp_path) as client:
+        bought = await client.call_tool(EU_COUNT, {"text": "to be asked back"})
+        asked = {"call_id": bought.meta["jecp-mcp/billing"]["call_id"], "reason": "wrong"}
+        assert output_of(await client.call_tool("jecp_refund", asked))["status"] == "requested"
+        [refund] = output_of(await client.call_tool("jecp_refund", {}))["refunds"]
+        assert (refund["hub"], refund["amount_usdc"]) == ("eu", "0.0005")
+
+        eu.fund("0")
+        refused = error_of(await client.call_tool(EU_COUNT, {"text": "no money there"}))
+        assert refused["error"]["code"] == "INSUFFICIENT_BALANCE"
+        step = refused["next_action"]
+        assert (step["tool"], step["arguments"]) == ("jecp_topup", {"amount_usd": 5, "hub": "eu"})
+        link = output_of(await client.call_tool(step["tool"], step["arguments"]))
+        assert link["next_action"]["url"].startswith(f"{eu.url}/")
+        # The other wallet has money, and says nothing of this one.
+        output_of(await client.call_tool(COUNT, {"text": "money here"}))
+        prepared = output_of(await client.call_tool("jecp_prepare", {"tool": COUNT, "arguments": {"text": "x"}}))
+        assert "blocked_by" not in prepared
