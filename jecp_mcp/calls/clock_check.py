@@ -16,17 +16,17 @@ MOST_SKEW_SECONDS: Final = 300.0
 """How far this machine's clock may be off the witness's: what payees themselves allow."""
 
 
-async def clock_fault(rails: Rails, rail: str, *, fresh: bool = False) -> Refusal | None:
-    """Why this machine's clock cannot be gone by for the calls of a rail, or None. Where nobody tells, it has to be.
+async def clock_fault(rails: Rails, own: Witness | None, *, fresh: bool = False) -> Refusal | None:
+    """Why this machine's clock cannot be gone by for a call, or None. Where nobody tells, it has to be.
 
     A rail whose payees do not tell the time goes by what others' did. It waits for nobody, unless they may be wrong.
 
     Args:
-        fresh: ask the rail's own payees now, instead of going by what was last heard.
+        own: who tells the time where the call is paid; None where nobody does there.
+        fresh: ask them now, instead of going by what was last heard.
     """
-    own = rails.witness(rail)
     if own is None:
-        doubts = [await _doubt(witness) for witness in rails.witnesses.values()]
+        doubts = [await _doubt(witness) for witness in rails.witnesses]
         return next((fault for fault in doubts if fault is not None), None)
     try:
         return _fault(await own.skew(fresh=fresh))
@@ -36,15 +36,14 @@ async def clock_fault(rails: Rails, rail: str, *, fresh: bool = False) -> Refusa
 
 async def house_clock_fault(rails: Rails) -> Refusal | None:
     """Why this machine's clock cannot be gone by for anything, asking who tells the time; None where it can."""
-    faults = [await clock_fault(rails, rail, fresh=True) for rail in rails.witnesses]
+    faults = [await clock_fault(rails, witness, fresh=True) for witness in rails.witnesses]
     wrong = next((fault for fault in faults if fault is not None and fault.code == CLOCK_WRONG), None)
     return wrong or (faults[0] if faults and all(faults) else None)
 
 
-async def confirmed_skew(rails: Rails, rail: str) -> float | None:
+async def confirmed_skew(rails: Rails, own: Witness | None) -> float | None:
     """How far this machine's clock is ahead, in seconds, as somebody says who was asked now; None where nobody does."""
-    own = rails.witness(rail)
-    for witness in rails.witnesses.values() if own is None else (own,):
+    for witness in rails.witnesses if own is None else (own,):
         with suppress(PayeeError):
             skew = await witness.skew(fresh=True)
             if skew is not None:

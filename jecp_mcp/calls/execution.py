@@ -94,7 +94,7 @@ class Execution:
         elsewhere = self.elsewhere(row)
         if row.owner != self._ledger.session:
             return elsewhere or standing(row)
-        fault = await clock_fault(self._rails, row.rail, fresh=True)
+        fault = await clock_fault(self._rails, self._rails.witness(row.rail, row.account), fresh=True)
         if fault is not None:
             unasked = replace(standing(row), refusal=refusals.held_back(row, fault, row.look_again_at))
             return elsewhere or unasked

@@ -191,7 +191,7 @@ class Orders:
         known = await self._ledger.identical(wish.fingerprint) if rail.probes else None
         if known is not None:
             return known
-        fault = rail.ready() or await clock_fault(self._rails, rail.name)
+        fault = rail.ready() or await clock_fault(self._rails, self._rails.witness_of(rail))
         if fault is None and rail.probes:
             # Who must not be bought from is not asked for a price.
             fault = forbids(self._policy, offer, purchase.tool, self._clock.now())

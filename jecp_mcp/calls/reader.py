@@ -82,11 +82,21 @@ class Reader:
         """The sums over the whole ledger."""
         return await self._ledger.totals()
 
-    async def last_told(self) -> CallRow | None:
-        """The latest call of this process's accounts whose answer told the balance, or None."""
-        found = [await self._ledger.last_of(rail, one.account) for rail, one in self._rails.accounts]
+    async def last_told(self, paid_by: tuple[str, str] | None = None) -> CallRow | None:
+        """The latest call whose answer told the balance, or None: of an account, or of all of this process's.
+
+        Args:
+            paid_by: as `paying`.
+        """
+        accounts = [(rail, one.account) for rail, one in self._rails.accounts] if paid_by is None else [paid_by]
+        found = [await self._ledger.last_of(*one) for one in accounts]
         rows = [row for row in found if row is not None]
         return max(rows, key=lambda row: row.number) if rows else None
+
+    def paying(self, offer: Offer) -> tuple[str, str] | None:
+        """The rail and account that pay for an offer, where the account can be asked something."""
+        found = self._rails.paying(offer)
+        return None if found is None else (found[0], found[1].account)
 
     def may_come_back(self, row: CallRow) -> bool:
         """Whether money of a call can be asked back at all: whether its rail has an account that can."""

@@ -139,7 +139,7 @@ class Reservations:
             return await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
             # The clock was wrong before or is wrong now; another one tells which.
-            skew = await confirmed_skew(self._rails, rail.name)
+            skew = await confirmed_skew(self._rails, self._rails.witness_of(rail))
             if skew is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
             if abs(skew) > MOST_SKEW_SECONDS:

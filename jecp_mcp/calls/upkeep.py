@@ -23,6 +23,7 @@ from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.states import OPEN
+from jecp_mcp.rails.base import Witness
 from jecp_mcp.rails.registry import Rails
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ jitter: Callable[[], float] = secrets.SystemRandom().random
 
 _DAY_MS: Final = 86_400_000
 _LISTED: Final = 1_000
+
+_Teller = tuple[str, Witness | None]
+"""A rail, and who tells the time to whom its calls are paid."""
 
 
 class Upkeep:
@@ -95,9 +99,9 @@ class Upkeep:
             level = logging.ERROR if known is None else logging.INFO
             log.log(level, "open calls of earlier runs could not be taken over: %s", exc)
             return False
-        for rail, fault in faults.items():
+        for (rail, _), fault in faults.items():
             log.warning("calls of %s in doubt stay as they are until the next round: %s", rail, fault.message)
-        left = await self._finish([row for row in due if row.rail not in faults])
+        left = await self._finish([row for row in due if self._told_by(row) not in faults])
         return left or bool(faults)
 
     async def keep(self) -> None:
@@ -191,36 +195,39 @@ class Upkeep:
     def _ahead(self, row: CallRow) -> bool:
         return row.created_at > self._clock.now() + CLOCK_SLACK_MS
 
-    async def _due(self) -> tuple[Sequence[CallRow], Mapping[str, Refusal]]:
-        """The calls to be asked for now, once nobody's are seen to; and why those of some rails cannot be, by rail.
+    def _told_by(self, row: CallRow) -> _Teller:
+        return row.rail, self._rails.witness(row.rail, row.account)
+
+    async def _due(self) -> tuple[Sequence[CallRow], Mapping[_Teller, Refusal]]:
+        """The calls to be asked for now, once nobody's are seen to; and why some cannot be, by who tells them the time.
 
         Raises:
             LedgerError: they cannot be read, or not be taken over.
         """
         rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
-        asked = {row.rail for row in rows if self._in_question(row) or len(rows) == _LISTED}
-        found = {rail: await clock_fault(self._rails, rail, fresh=True) for rail in sorted(asked)}
-        faults = {rail: fault for rail, fault in found.items() if fault is not None}
-        if found and all(rail in faults and faults[rail].code == CLOCK_WRONG for rail in found):
+        asked = {self._told_by(row) for row in rows if self._in_question(row) or len(rows) == _LISTED}
+        found = {one: await clock_fault(self._rails, one[1], fresh=True) for one in sorted(asked, key=_rail_of)}
+        faults = {one: fault for one, fault in found.items() if fault is not None}
+        if found and all(one in faults and faults[one].code == CLOCK_WRONG for one in found):
             # What is written down now would carry a time that is none.
             return (), faults
         right = bool(found) and not faults and await self._clock_is_right(found, rows)
         due = await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right)
-        for rail in sorted({row.rail for row in due} - found.keys()):
+        for one in sorted({self._told_by(row) for row in due} - found.keys(), key=_rail_of):
             # Of charges that may yet turn, or of what another left open meanwhile.
-            fault = await clock_fault(self._rails, rail, fresh=True)
+            fault = await clock_fault(self._rails, one[1], fresh=True)
             if fault is not None:
-                faults[rail] = fault
+                faults[one] = fault
         return due, faults
 
-    async def _clock_is_right(self, rails: Iterable[str], rows: Sequence[CallRow]) -> bool:
+    async def _clock_is_right(self, tellers: Iterable[_Teller], rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.
 
         Raises:
             LedgerError: it cannot be written down that it is right.
         """
-        own = [witness for rail in rails if (witness := self._rails.witness(rail)) is not None]
-        told = [await witness.skew() for witness in own] + [one.heard() for one in self._rails.witnesses.values()]
+        own = [witness for _, witness in tellers if witness is not None]
+        told = [await witness.skew() for witness in own] + [one.heard() for one in self._rails.witnesses]
         if all(skew is None for skew in told):
             # Nobody ever tells the time. That will do, but not where the clock is known to have been wrong.
             return not any(self._ahead(row) for row in rows)
@@ -256,6 +263,10 @@ class Upkeep:
         except LedgerError as exc:
             log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
             return row
+
+
+def _rail_of(teller: _Teller) -> str:
+    return teller[0]
 
 
 def _unheard(row: CallRow) -> bool:

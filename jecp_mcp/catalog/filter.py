@@ -7,7 +7,7 @@ from typing import Final
 
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.settings import CatalogSettings
-from jecp_mcp.settings.patterns import matches
+from jecp_mcp.settings.patterns import ids_of, matches
 
 BUILT_IN: Final = "built-in"
 """What stands for a source's own capabilities, which have no namespace, in ``catalog.namespaces``."""
@@ -62,5 +62,5 @@ class CatalogFilter:
         return not self._only or any(matches(pattern, _ids(action)) for pattern in self._only)
 
 
-def _ids(action: Offer) -> tuple[str, str]:
-    return (action.key, action.capability)
+def _ids(action: Offer) -> tuple[str, ...]:
+    return ids_of(action.key)

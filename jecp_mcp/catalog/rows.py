@@ -15,6 +15,7 @@ from jecp_mcp.catalog.stored_offers import dump_offer, load_offer
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.versions import version_order
 from jecp_mcp.errors import WireError
+from jecp_mcp.source_names import split_source
 
 _MOST_RECENT: Final = 256
 
@@ -154,7 +155,7 @@ def sources_of(actions: Mapping[str, Offer]) -> dict[str, str]:
 
 def payee_of(key: str) -> str:
     """The payee in an offer's key; ``""`` for the source itself."""
-    namespace, joint, _ = key.partition("/")
+    namespace, joint, _ = split_source(key)[1].partition("/")
     return namespace if joint else ""
 
 

@@ -21,7 +21,8 @@ def dump_offer(offer: Offer) -> tuple[bytes, bytes]:
         this version does not know.
     """
     seen = jsontext.dumps(_row(offer))
-    return b"[%d,%b,%b]" % (_FORM, seen, jsontext.dumps([offer.total_calls, offer.extra])), seen
+    rest = [offer.total_calls, offer.extra, *([offer.source_name] if offer.source_name else [])]
+    return b"[%d,%b,%b]" % (_FORM, seen, jsontext.dumps(rest)), seen
 
 
 def load_offer(data: bytes, source: str) -> Offer:
@@ -59,11 +60,11 @@ def _unrow(row: list[Any], source: str) -> Offer:
     (
         capability, action, payee, (amount, model, problem, rates, metered, *bounded), version, title, description,
         cap_name, cap_text, tags, input_schema, output_schema, examples, streaming, tier, rank, timeout_ms, effects,
-        end, total_calls, extra,
+        end, total_calls, extra, *source_name,
     ) = row  # fmt: skip
     return Offer(
         capability, action, payee, Price(amount, model, problem, rates or NOTHING, metered, bool(bounded)),
         version, title, description, cap_name, cap_text, tuple(tags), input_schema or NOTHING, output_schema or NOTHING,
         tuple(examples), streaming, tier, rank, timeout_ms, effects or NOTHING,
-        None if end is None else Deprecation(*end), total_calls, extra or NOTHING, source,
+        None if end is None else Deprecation(*end), total_calls, extra or NOTHING, source, *source_name,
     )  # fmt: skip

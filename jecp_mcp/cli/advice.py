@@ -17,11 +17,14 @@ from jecp_mcp.mandate import codes as mandate_codes
 from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.settings.credentials import variables_of
+from jecp_mcp.source_names import FIRST
 from jecp_mcp.tools import codes as tool_codes
 from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 _CODE: Final = re.compile("[0-9A-Z]{4}-[0-9A-Z]{4}")
 _NAME: Final = re.compile("(?!jecp_|paid_http_)[A-Za-z0-9_.:/@-]{1,200}")
+_HUB: Final = re.compile("[a-z][a-z0-9]{0,11}")
 _COMMAND: Final = re.compile("`([^`]+)`")
 _AGAIN: Final = "Give the same command again{later}{paid}."
 _CATALOG: Final = "`catalog` lists what there is."
@@ -68,7 +71,7 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         call_codes.CALL_WRITTEN_OFF: "`reconcile` takes your ruling on it.",
         call_codes.CLOCK_WRONG: "Set this machine's clock.",
         hub_codes.CREDENTIALS_MISSING: (
-            "`register` makes one; or set JECP_AGENT_ID and JECP_API_KEY to those of yours."
+            "`register` makes one; or set {id_variable} and {key_variable} to those of yours."
         ),
         mandate_codes.DENIED_BY_POLICY: "Your settings mandate.allow and mandate.deny say what may be bought.",
         rail_codes.CONTROL_PLANE_KEY_MISSING: "Set JECP_402FLOW_BOOTSTRAP_KEY; `doctor` says where else it may be.",
@@ -122,8 +125,11 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
     """
     error, step = shown.get("error") or {}, shown.get("next_action") or {}
     wait = step.get("retry_after_seconds")
-    amount = (step.get("arguments") or {}).get("amount_usd", 5)
-    described = (step.get("arguments") or {}).get("tool")
+    arguments = step.get("arguments") or {}
+    amount, described, hub = arguments.get("amount_usd", 5), arguments.get("tool"), arguments.get("hub", FIRST)
+    if "hub" in arguments and _HUB.fullmatch(str(hub)):
+        commands = commands.at_hub(hub)
+    id_variable, key_variable, *_ = variables_of("" if hub == FIRST else str(hub))
     details = dict(error.get("details") or {})
     if not _CODE.fullmatch(str(details.get("approval_code"))):
         # A stranger's, which is no part of a command.
@@ -132,6 +138,8 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
         **details,
         "later": f" in {wait} s" if wait else "",
         "amount": amount,
+        "id_variable": id_variable,
+        "key_variable": key_variable,
         # Of what is known to be free there is nothing to say.
         "paid": "" if shown.get("charged") == "no" else "; what was paid for is not paid for twice",
     }

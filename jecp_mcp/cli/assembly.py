@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -27,13 +27,14 @@ from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.base import new_call_id
-from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.opening import HubWay
+from jecp_mcp.rails.jecp.opening import open_hub
+from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Rails, Way
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps
+from jecp_mcp.tools.own.hubs import HubAccess, Hubs
 from jecp_mcp.tools.own.outages import outage_words
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
@@ -69,7 +70,7 @@ class Bridge:
     finder: Finder
     policy: Policy
     start: Start
-    client: HubClient
+    hubs: Hubs
     pins: Pins
     publisher: Publisher
     ledger: Ledger
@@ -87,6 +88,14 @@ class Bridge:
         for outage in self.source.outages:
             log.warning("the catalog was not fetched: %s", outage_words(outage))
 
+    async def discover(self, tool: str) -> None:
+        """Hear what the Hub that sells a tool says of itself; every one where that is not known."""
+        offer = self.registry.find(tool)
+        async with anyio.create_task_group() as tasks:
+            for hub in self.hubs:
+                if offer is None or hub.name == offer.source_name:
+                    tasks.start_soon(hub.client.discover)
+
     def fresh_seconds(self) -> float:
         """For how long from now the list of tools stays what it is, as far as that is known.
 
@@ -102,7 +111,8 @@ class Bridge:
     async def _refresh_behind(self) -> None:
         # Opening the HTTP client costs a tenth of a cold start; what the disk remembers answers meanwhile.
         await anyio.sleep(QUIET_SECONDS)
-        self._tasks.start_soon(self.client.discover)
+        for hub in self.hubs:
+            self._tasks.start_soon(hub.client.discover)
         self._tasks.start_soon(self._attend)
         await self.source.keep_fresh()
 
@@ -140,8 +150,22 @@ async def _opened(ways: Iterable[Way]) -> AsyncIterator[None]:
         yield
 
 
+def _open_hub(parts: Parts, start: Start, changed: Callable[[], None], name: str) -> tuple[Way, HubAccess]:
+    """A Hub as a way to pay, with the agent's account there."""
+    settings = parts.settings
+    store = CredentialStore(settings, start.state, start.account(name), lambda: way.client, changed, name)
+    own = replace(
+        parts,
+        settings=settings.model_copy(update={"hub": settings.every_hub[name]}),
+        catalog_file=start.catalog(name),
+        credentials=store.current,
+    )
+    way = open_hub(own, name)
+    return way, HubAccess(name, way.client, store)
+
+
 def _paid_http(
-    ways: Mapping[str, Way],
+    ways: Iterable[Way],
     calls: Calls,
     wallet: Wallet,
     results: Results,
@@ -150,7 +174,7 @@ def _paid_http(
     clock: Clock,
 ) -> PaidHttpTools | None:
     """The tools that pay merchants, where some are listed and there is something to pay them with."""
-    ready = [way for way in ways.values() if way.rail.ready() is None]
+    ready = [way for way in ways if way.rail.ready() is None]
     roads = [way.road for way in ready if way.road is not None]
     if not roads:
         return None
@@ -176,17 +200,17 @@ async def build(
         shared_disk: whether the host can open the paths of that store.
     """
     settings, clock = start.settings, SystemClock()
-    hub = settings.hub.base_url
+    first, *further = settings.every_hub.values()
     policy = Policy.from_settings(settings.mandate)
+    origins = (*first.link_origins, *(origin for one in further for origin in (one.base_url, *one.link_origins)))
     links = LinkPolicy(
-        hub,
-        (*settings.hub.link_origins, *settings.paid_http.merchants, *settings.flow402.merchants, *settings.ajp.origins),
+        first.base_url,
+        (*origins, *settings.paid_http.merchants, *settings.flow402.merchants, *settings.ajp.origins),
     )
-    credentials = CredentialStore(settings, start.state, start.credentials, lambda: client, changed)
     parts = Parts(
         settings,
-        start.catalog,
-        credentials.current,
+        start.catalog(),
+        lambda: start.credentials,
         clock,
         start.state,
         start.wallet,
@@ -195,13 +219,13 @@ async def build(
         start.bootstrap_key,
         os.environ,
     )
-    opened = {name: open_way(parts) for name, open_way in RAILS.items()}
-    ways = {name: way for name, way in opened.items() if way is not None}
-    at_hub = ways["jecp"]
-    assert isinstance(at_hub, HubWay)
-    client, source = at_hub.client, AllOffers([source for way in ways.values() for source in way.sources])
+    at_hubs = [_open_hub(parts, start, changed, name) for name in settings.every_hub]
+    hubs, ways = Hubs([access for _, access in at_hubs]), [way for way, _ in at_hubs]
+    ways += [way for name, open_way in RAILS.items() if name != JecpRail.name and (way := open_way(parts)) is not None]
+    sold = [way for name, (way, _) in zip(settings.every_hub, at_hubs, strict=True) if name == start.asked_hub] or ways
+    source = AllOffers([source for way in sold for source in way.sources])
     ledger = open_configured(settings.ledger, start.ledger, clock=clock)
-    own = [source.name for way in ways.values() if way.own_offers for source in way.sources]
+    own = [source.name for way in ways if way.own_offers for source in way.sources]
     pins = Pins(start.state / PINS, source.names, settings.catalog, clock, start.commands, own=own)
     registry = ToolRegistry(settings.tools, start.commands, Obstacles(policy))
     publisher = Publisher(source, pins, registry, changed)
@@ -211,13 +235,13 @@ async def build(
     calls = Calls(
         policy=policy,
         ledger=ledger,
-        rails=Rails(ways.values()),
+        rails=Rails(ways),
         clock=clock,
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
     results = Results(store, settings.artifacts, links)
-    wallet = Wallet(calls, policy, clock, lambda: credentials.free_calls)
+    wallet = Wallet(calls, policy, clock, hubs)
     deps = ToolDeps(
         registry=registry,
         offers=source,
@@ -227,8 +251,7 @@ async def build(
         wallet=wallet,
         results=results,
         store=store,
-        hub=client,
-        account=credentials,
+        hubs=hubs,
         links=links,
         clock=clock,
         paid_http=_paid_http(ways, calls, wallet, results, links, start, clock),
@@ -236,7 +259,7 @@ async def build(
     )
     dispatcher = ToolDispatcher(deps, ArgumentChecks())
     try:
-        async with _opened(ways.values()), calls.open(), anyio.create_task_group() as tasks:
+        async with _opened(ways), calls.open(), anyio.create_task_group() as tasks:
             yield Bridge(
                 dispatcher,
                 calls,
@@ -245,7 +268,7 @@ async def build(
                 finder,
                 policy,
                 start,
-                client,
+                hubs,
                 pins,
                 publisher,
                 ledger,

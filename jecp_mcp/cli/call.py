@@ -190,11 +190,11 @@ async def pay_and_show(
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
             check_pins(bridge)
-        await bridge.client.discover()
+        await bridge.discover(tool)
         # What an earlier run left open may be this very call; finishing it costs nothing.
         await bridge.calls.recover()
         progress = ProgressLine()
-        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.hub.base_url), client="jecp-mcp-call")
+        caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.every_hub), client="jecp-mcp-call")
         result = await bridge.dispatcher.call(tool, arguments, caller)
         progress.end()
         _deliver(bridge, store, result, output, as_json, show_free)

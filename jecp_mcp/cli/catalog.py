@@ -180,8 +180,8 @@ async def read(given: Start, limit: int) -> Shown:
             entry["name_cut"], entry["name_clash"] = entry["action"] in cut, entry["action"] in clashes
             known = bridge.registry.resolve(entry["tool"]) if entry["tool"] else None
             entry["call_only"], entry["other_names"] = views.by_profile(known.card) if known is not None else ({}, {})
-        hub, every = at.settings.hub.base_url, current.actions.values()
-        return Shown(hub, shown, len(every), sum(one.source != hub for one in every))
+        hubs, every = [one.base_url for one in at.hubs.values()], current.actions.values()
+        return Shown(", ".join(hubs), shown, len(every), sum(one.source not in hubs for one in every))
 
 
 async def _refresh(bridge: Bridge) -> None:

@@ -11,6 +11,7 @@ import click
 
 from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import Start, as_json, common_options, start_from
+from jecp_mcp.settings import Credentials
 from jecp_mcp.settings.command_lines import CommandLine
 
 if TYPE_CHECKING:
@@ -37,17 +38,19 @@ def command(as_json: bool, **given: Any) -> None:
     from jecp_mcp.settings.places import config_file
 
     where = start_from(given)
-    overrides = {} if given["hub"] is None else {"hub.base_url": given["hub"]}
+    overrides = {} if given["hub"] is None or where.asked_hub is not None else {"hub.base_url": given["hub"]}
     origins = dict(setting_origins(given["config"], environ=os.environ, overrides=overrides))
     if where.sandbox:
         # What is configured of these does not hold there.
         origins = {key: origin for key, origin in origins.items() if not key.startswith(_NOT_OF_THE_SANDBOX)}
         origins |= dict.fromkeys(_OF_THE_SANDBOX, _SANDBOX)
     path, _ = config_file(os.environ, given["config"])
+    hubs = where.settings.hubs
     shown: dict[str, Any] = {
         "file": str(path) if path.exists() else None,
         "state_dir": str(where.state),
-        "credentials": _credentials(where),
+        "credentials": _credentials(where.credentials),
+        **({"hubs_credentials": {one.name: _credentials(where.account(one.name)) for one in hubs}} if hubs else {}),
         "settings": _settings(where, origins),
     }
     if as_json:
@@ -56,15 +59,18 @@ def command(as_json: bool, **given: Any) -> None:
         _print(shown, str(path), where.commands, sandbox=where.sandbox)
 
 
-def _credentials(given: Start) -> dict[str, Any] | None:
-    found = given.credentials
+def _credentials(found: Credentials | None) -> dict[str, Any] | None:
     return None if found is None else {"agent_id": found.agent_id, "api_key": _MASK, "from": found.source}
 
 
 def _settings(given: Start, origins: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """By dotted key, the value as JSON and where it comes from, None for a default; amounts as decimal text in USDC."""
     made: dict[str, dict[str, Any]] = {}
-    for section, values in given.settings.model_dump(mode="python").items():
+    dumped = given.settings.model_dump(mode="python")
+    for hub in dumped.pop("hubs"):
+        name = hub.pop("name")
+        made |= {f"hubs.{name}.{key}": {"value": value, "from": origins.get("hubs")} for key, value in hub.items()}
+    for section, values in dumped.items():
         for key, value in values.items():
             origin = origins.get(f"{section}.{key}")
             made[f"{section}.{key}"] = {"value": _readable(section, key, value), "from": origin}
@@ -98,16 +104,21 @@ def _print(shown: dict[str, Any], path: str, commands: CommandLine, *, sandbox: 
     from jecp_mcp.cli import rich_output
 
     credentials = shown["credentials"]
-    agent = f"none; `{commands.line('register')}` makes an account"
-    if sandbox:
-        agent = "the sandbox's own, once it has run"
-    if credentials is not None:
-        agent = f"agent {credentials['agent_id']}, key {credentials['api_key']}, from {credentials['from']}"
+    agent = "the sandbox's own, once it has run" if sandbox and credentials is None else _agent(credentials, commands)
     told = {"settings file": shown["file"] or f"{path} (not there)", "state folder": shown["state_dir"]}
-    rich_output.show(rich_output.Facts({**told, "credentials": agent}))
+    told |= {"credentials": agent}
+    for name, found in shown.get("hubs_credentials", {}).items():
+        told[f"credentials at {name}"] = _agent(found, commands, "--hub", name)
+    rich_output.show(rich_output.Facts(told))
     columns: list[Column] = [("setting", "left"), ("value", "prose"), ("from", "prose")]
     rows = [(key, _text(one["value"]), one["from"] or "") for key, one in shown["settings"].items()]
     rich_output.show(rich_output.Listing("\nSettings", columns, rows))
+
+
+def _agent(found: Mapping[str, Any] | None, commands: CommandLine, *hub: str) -> str:
+    if found is None:
+        return f"none; `{commands.line('register', *hub)}` makes an account"
+    return f"agent {found['agent_id']}, key {found['api_key']}, from {found['from']}"
 
 
 def _text(value: Any) -> str:

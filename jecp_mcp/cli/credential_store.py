@@ -1,4 +1,4 @@
-"""Who holds the credentials of the agent account: what was found at start, or what ``jecp_register`` made since."""
+"""Who holds the credentials of the agent account at a Hub: what was found at start, or ``jecp_register`` made since."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ class CredentialStore:
         found: Credentials | None,
         hub_client: Callable[[], HubClient],
         changed: Callable[[], None],
+        hub: str = "",
     ) -> None:
         """Start from what was found.
 
         Args:
             hub_client: gives the Hub's client, which itself asks this object for credentials.
             changed: called when credentials appear, for then the list of tools is another.
+            hub: at which Hub, by its name as in `Settings.every_hub`.
         """
-        self._settings = settings
+        self._url = settings.every_hub[hub].base_url
         self._state = state
         self._found = found
         self._hub = hub_client
@@ -64,9 +66,8 @@ class CredentialStore:
             SettingsError: the credentials file is damaged.
         """
         async with self._lock:
-            hub = self._settings.hub.base_url
             # Another process may have registered since; its account serves this one too.
-            stored = stored_credentials(self._state, hub)
+            stored = stored_credentials(self._state, self._url)
             if stored is not None:
                 return self._adopt(stored)
             await anyio.to_thread.run_sync(check_storable, self._state)
@@ -78,11 +79,11 @@ class CredentialStore:
 
     def _store(self, made: Registration) -> Credentials:
         """Keep a new account, or give the one another process stored in the same moment: one serves them all."""
-        hub, key = self._settings.hub.base_url, SecretStr(made.api_key)
+        key = SecretStr(made.api_key)
         try:
-            path = store_credentials(self._state, hub, made.agent_id, key)
+            path = store_credentials(self._state, self._url, made.agent_id, key)
         except FileExistsError:
-            stored = stored_credentials(self._state, hub)
+            stored = stored_credentials(self._state, self._url)
             if stored is None:
                 raise
             return stored

@@ -14,6 +14,7 @@ from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import (
     Start,
     as_json,
+    asked_hub,
     command_line,
     common_options,
     read_settings,
@@ -63,12 +64,14 @@ async def _examine(
 
     findings: list[Finding] = []
     settings: Settings | None = None
+    asked: str | None = None
     try:
         settings = read_settings(hub, config)
+        asked = asked_hub(hub, settings)
     except SettingsError as exc:
         findings.append(configuration.refused(exc, config))
     commands = command_line(hub, config, folder, settings)
-    given = Start(settings or Settings(), state_folder(folder), None, sandbox_asked(), commands)
+    given = Start(settings or Settings(), state_folder(folder), None, sandbox_asked(), commands, asked_hub=asked)
     if given.sandbox:
         given = at_last_sandbox(given)
     fault = state_folder_fault(given.state) or configuration.unmakeable(given.state)
@@ -131,17 +134,20 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
     from jecp_mcp.mandate.repair.diagnose import Level
 
     if only_ledger:
-        return [] if given.sandbox else [one async for one in hub_answers.hub_findings(given, only_clock=True)]
-    findings, answers = list(configuration.settings_findings(given, config, SystemClock())), False
+        clocks = [] if given.sandbox else given.hubs
+        return [one for name in clocks async for one in hub_answers.hub_findings(given, name, only_clock=True)]
+    findings, answers = list(configuration.settings_findings(given, config, SystemClock())), set[str]()
     if given.sandbox:
         findings += sandbox.sandbox_findings(given)
     else:
-        findings += agent_account.credentials_findings(given.settings, given.state, given.commands)
-        hub = [one async for one in hub_answers.hub_findings(given, only_clock=False)]
-        answers = hub[0].level is Level.OK
-        if answers:
-            findings += [one async for one in agent_account.refused_by_hub(given)]
-        findings += hub
+        findings += agent_account.shared_account_findings(given)
+        for name in given.hubs:
+            findings += agent_account.credentials_findings(given, name)
+            hub = [one async for one in hub_answers.hub_findings(given, name, only_clock=False)]
+            if hub[0].level is Level.OK:
+                answers.add(name)
+                findings += [one async for one in agent_account.refused_by_hub(given, name)]
+            findings += hub
         if given.settings.paid_http.merchants:
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 

@@ -94,6 +94,8 @@ def command(
     if task is not None:
         if limit is not None:
             raise click.UsageError(f"--limit does not go with --{task}")
+        if given.asked_hub is not None:
+            raise click.UsageError(f"--{task} is of all Hubs together; leave out --hub {hub}")
         return _perform(task, given, asked, as_json=as_json)
     shown = anyio.run(read, given, limit or (_MOST if as_json else _ON_A_PAGE))
     if as_json:
@@ -153,7 +155,11 @@ async def read(given: Start, limit: int = _MOST) -> list[dict[str, Any]]:
 
     ledger = open_configured(given.settings.ledger, given.ledger)
     try:
-        return [call_json(row) for row in await ledger.rows(limit=limit)]
+        if given.asked_hub is None:
+            return [call_json(row) for row in await ledger.rows(limit=limit)]
+        url = given.settings.every_hub[given.asked_hub].base_url
+        rows = await ledger.rows(limit=_MOST)
+        return [call_json(row) for row in rows if row.source == url][:limit]
     finally:
         await ledger.close()
 

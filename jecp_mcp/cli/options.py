@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
+from jecp_mcp.settings import (
+    Credentials,
+    HubSettings,
+    Settings,
+    find_every_account,
+    load_settings,
+    sandbox_dir,
+    state_dir,
+)
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.settings.loading import COMMAND_LINE
 from jecp_mcp.settings.places import home_folder
+from jecp_mcp.source_names import FIRST
 
 if TYPE_CHECKING:
     from jecp_mcp.settings.wallet_key import WalletKey
@@ -31,7 +41,9 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
-_HUB = click.option("--hub", metavar="URL", help="The Hub's origin. Default: https://jecp.dev.")
+_HUB = click.option(
+    "--hub", metavar="URL", help="The Hub's origin. Default: https://jecp.dev. Of several [[hubs]], also one's name."
+)
 _CONFIG = click.option(
     "--config",
     metavar="FILE",
@@ -89,7 +101,9 @@ class Start:
 
     Attributes:
         state: the state folder; not yet made.
-        credentials: the agent's, or None when there are none.
+        credentials: the agent's at the Hub of ``[hub]``, or None when there are none.
+        further: the agent's at each of the ``[[hubs]]`` where it has any, by the Hub's name.
+        asked_hub: the one Hub that the command is about, by its name as in `Settings.every_hub`; None for all.
         sandbox: whether a sandbox Hub takes the place of the configured Hub and account: as it last ran, where it has.
         commands: what a person is told to run, so that it starts from the same.
         play_wallet: the key to the sandbox's play money, where this program started the sandbox.
@@ -105,11 +119,34 @@ class Start:
     play_wallet: WalletKey | None = None
     play_hirer: str | None = None
     play_bootstrap: str | None = None
+    further: Mapping[str, Credentials] = field(default_factory=dict)
+    asked_hub: str | None = None
+
+    def account(self, hub: str) -> Credentials | None:
+        """The agent's credentials at a Hub, or None when there are none."""
+        return self.further.get(hub) if hub else self.credentials
+
+    @property
+    def hubs(self) -> Mapping[str, HubSettings]:
+        """The Hubs that the command is about, by name as in `Settings.every_hub`."""
+        every = self.settings.every_hub
+        return every if self.asked_hub is None else {self.asked_hub: every[self.asked_hub]}
 
     @property
     def hub(self) -> str | None:
         """Where is bought; None where that is a sandbox that has not run yet."""
-        return None if self.sandbox and self.credentials is None else self.settings.hub.base_url
+        if self.sandbox and self.credentials is None:
+            return None
+        return ", ".join(one.base_url for one in self.hubs.values())
+
+    @property
+    def hub_argument(self) -> Mapping[str, str]:
+        """The Hub that was asked for, for the tools that take one's name."""
+        return {} if self.asked_hub is None else {"hub": self.asked_hub or FIRST}
+
+    def commands_at(self, hub: str) -> CommandLine:
+        """What a person is told to run at one of several Hubs, by its name as in `Settings.every_hub`."""
+        return self.commands.at_hub(hub or FIRST) if self.settings.hubs else self.commands
 
     @property
     def ledger(self) -> Path:
@@ -121,10 +158,9 @@ class Start:
         """Where bought files are kept."""
         return self.state / "artifacts"
 
-    @property
-    def catalog(self) -> Path:
-        """Where the last catalog is remembered."""
-        return self.state / "catalog.jsonl"
+    def catalog(self, hub: str = "") -> Path:
+        """Where a Hub's last catalog is remembered."""
+        return self.state / (f"catalog-{hub}.jsonl" if hub else "catalog.jsonl")
 
     def wallet(self) -> WalletKey | None:
         """The key of the wallet that pays merchants. On this machine only the sandbox's own key ever pays.
@@ -186,8 +222,11 @@ def start(
 
         made = at_last_sandbox(Start(settings, folder, None, sandbox, commands))
     else:
-        credentials = find_credentials(settings, os.environ, home_folder(), folder)
-        made = Start(settings, folder, credentials, sandbox, commands)
+        accounts = find_every_account(settings, os.environ, home_folder(), folder)
+        credentials = accounts.pop("", None)
+        made = Start(
+            settings, folder, credentials, sandbox, commands, further=accounts, asked_hub=asked_hub(hub, settings)
+        )
     if (context := click.get_current_context(silent=True)) is not None:
         context.meta[_STARTED] = made
     return made
@@ -206,14 +245,39 @@ def read_settings(hub: str | None, config: Path | None, overrides: Mapping[str, 
         SettingsError: something of them is wrong.
     """
     given = dict(overrides or {})
-    if hub is not None:
+    if hub is not None and (_is_origin(hub) or not _has_several(config, given)):
         given["hub.base_url"] = hub
     if sandbox_asked():
         if hub is not None:
             raise click.UsageError("--sandbox brings its own Hub; leave out --hub", click.get_current_context())
         # Test money must not use up the limits of the real wallet, nor stand in its books.
         given["ledger.url"] = None
-    return load_settings(config, environ=os.environ, overrides=given)
+    settings = load_settings(config, environ=os.environ, overrides=given)
+    # A sandbox is one Hub.
+    return settings.model_copy(update={"hubs": ()}) if sandbox_asked() else settings
+
+
+def _is_origin(hub: str) -> bool:
+    return "://" in hub
+
+
+def _has_several(config: Path | None, overrides: Mapping[str, Any]) -> bool:
+    return bool(load_settings(config, environ=os.environ, overrides=overrides).hubs)
+
+
+def asked_hub(hub: str | None, settings: Settings) -> str | None:
+    """Which of several Hubs ``--hub`` names, as in `Settings.every_hub`; None where it names none.
+
+    Raises:
+        SettingsError: there is no Hub of that name.
+    """
+    if hub is None or _is_origin(hub):
+        return None
+    name = "" if hub == FIRST else hub
+    if name not in settings.every_hub:
+        known = ", ".join(one or FIRST for one in settings.every_hub)
+        raise SettingsError(COMMAND_LINE, "--hub", f'there is no Hub "{hub}": the Hubs here are called {known}')
+    return name
 
 
 def state_folder(state: Path | None) -> Path:

@@ -73,7 +73,7 @@ async def _ask(given: Start, tool: str, arguments: dict[str, Any], catalog: bool
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
             await bridge.source.refresh()
             check_pins(bridge)
-        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.hub.base_url)))
+        return await bridge.dispatcher.call(tool, arguments, Caller(LOCAL, asker=Terminal(at.settings.every_hub)))
 
 
 async def why_or_where(given: Start, result: ToolResult, call_id: str, *words: str) -> str:

@@ -95,6 +95,8 @@ async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
     async with open_ledger(given) as ledger:
         held = await ledger.rows(limit=_MOST, states=HOLDING)
         rows = sorted([*held, *await ledger.excessive(limit=_MOST)], key=lambda row: row.number)
+    if given.asked_hub is not None:
+        rows = [row for row in rows if row.source == given.settings.every_hub[given.asked_hub].base_url]
     needs: list[dict[str, Any]] = []
     found_out: list[dict[str, Any]] = []
     for row in rows:

@@ -23,12 +23,13 @@ def command(name: str | None, as_json: bool, **given: Any) -> None:
 
     if sandbox_asked():
         raise click.UsageError("the sandbox brings its own account; leave out --sandbox", click.get_current_context())
-    made = ask(start_from(given), "jecp_register", {"name": name}, as_json=as_json)
+    where = start_from(given)
+    made = ask(where, "jecp_register", {"name": name, **where.hub_argument}, as_json=as_json)
     if as_json:
         return
     from jecp_mcp.cli import rich_output
 
-    told = {"agent": made["agent_id"], "key kept in": made["credentials"]}
+    told = {"agent": made["agent_id"], "Hub": made.get("hub"), "key kept in": made["credentials"]}
     told |= {"free calls": made.get("free_calls_remaining")}
     rich_output.say("There is an account now.", rich_output.OK)
     rich_output.show(rich_output.Facts(told))

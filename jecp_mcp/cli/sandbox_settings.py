@@ -34,7 +34,7 @@ def at_sandbox(given: Start, hub: SandboxHub) -> Start:
     ajp = AjpSettings() if hub.agents is None else _ajp(hub.agents)
     plane = hub.control_plane
     flow402 = Flow402Settings() if plane is None else _flow402(plane)
-    update = {"hub": there, "paid_http": paid_http, "flow402": flow402, "ajp": ajp}
+    update = {"hub": there, "hubs": (), "paid_http": paid_http, "flow402": flow402, "ajp": ajp}
     settings = given.settings.model_copy(update=update)
     credentials = Credentials(agent_id=hub.agent_id, api_key=SecretStr(hub.api_key), source="the sandbox")
     hirer = None if hub.agents is None else hub.agents.key

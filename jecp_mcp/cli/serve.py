@@ -106,9 +106,11 @@ async def _serve(given: Start, transport: str) -> None:
         bridge = await stack.enter_async_context(build(given, changed=notice, shared_disk=transport == "stdio"))
         if (fault := bridge.ledger.fault) is not None:
             log.error("nothing can be bought: %s; see %s", fault, given.commands.line("doctor", "--ledger"))
-        notices = PatternNotices(given.settings)
-        notices.look(bridge.source.current)
-        bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))
+        if given.asked_hub is None:
+            # Where one Hub's offers are left out, so is what patterns mean there.
+            notices = PatternNotices(given.settings)
+            notices.look(bridge.source.current)
+            bridge.source.subscribe(lambda _diff: notices.look(bridge.source.current))
         await _first_catalog(bridge)
         from jecp_mcp.server import transports
         from jecp_mcp.server.elicitation import Askers
@@ -184,7 +186,7 @@ def _pages(bridge: Bridge, given: Start, bound: socket, transport: str) -> Seque
     gate = Gate(clock)
     bridge.dispatcher.page = f"{here}{PATH}"
     print(f"approvals are answered at {bridge.dispatcher.page}, PIN {gate.pin}", file=sys.stderr, flush=True)
-    front = FrontPage(transport, here + PATHS[transport], given.settings.hub.base_url, bridge.dispatcher.page)
+    front = FrontPage(transport, here + PATHS[transport], given.hub or "", bridge.dispatcher.page)
     return [*front.routes(), *ApprovalsPage(bridge.ledger, gate, bound.getsockname()[1], clock).routes()]
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -15,9 +15,11 @@ import click
 
 from jecp_mcp.cli.output_filter import colour_stream
 from jecp_mcp.invisible import escape
+from jecp_mcp.source_names import split_source
 
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question, Reply
+    from jecp_mcp.settings import HubSettings
 
 _LONGEST: Final = 400
 _CLEAR_LINE: Final = "\r\x1b[K"
@@ -44,8 +46,9 @@ class Unshown:
 class Terminal:
     """Asks the person at the terminal; where there is none, nobody consents."""
 
-    def __init__(self, hub: str) -> None:
-        self._hub = hub
+    def __init__(self, hubs: Mapping[str, HubSettings]) -> None:
+        """Ask for purchases from these Hubs, by name as in `Settings.every_hub`."""
+        self._hubs = hubs
 
     @property
     def can_ask(self) -> bool:
@@ -65,9 +68,8 @@ class Terminal:
         # What cannot be shown is refused before anybody is asked.
         assert given is not None
         click.echo(set_in("arguments", given), err=True)
-        asked = (
-            f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {self._hub}?"
-        )
+        hub = self._hubs[split_source(question.action)[0]].base_url
+        asked = f"{question.because} Buy {question.action} for {most}{format_usdc(question.amount)} USDC at {hub}?"
         # A terminal's own line editor prints a question, past the filter before the streams.
         asked = between_words(escape(asked, one_line=True), _columns())
         said = await anyio.to_thread.run_sync(lambda: click.confirm(asked, default=False, err=True))

@@ -35,7 +35,7 @@ def command(amount: int, as_json: bool, **given: Any) -> None:
     from jecp_mcp.cli.own_tools import ask
 
     where = start_from(given)
-    made = ask(where, "jecp_topup", {"amount_usd": amount}, as_json=as_json)
+    made = ask(where, "jecp_topup", {"amount_usd": amount, **where.hub_argument}, as_json=as_json)
     if not as_json:
         note = for_person(made["note"])
         click.echo(f"Open this page and pay there; nothing is charged before that. {note}", err=True)

@@ -9,12 +9,14 @@ from typing import Final
 from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.filter import BUILT_IN
 from jecp_mcp.catalog.rows import payee_of
+from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import Http
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import Settings
-from jecp_mcp.settings.patterns import Over, can_match, matches
+from jecp_mcp.settings.patterns import EVERYTHING_NAMED, Over, can_match, ids_of, matches
+from jecp_mcp.source_names import NAMED_TOOL
 from jecp_mcp.tools.publishing.naming import Names
 
 log = logging.getLogger(__name__)
@@ -23,9 +25,14 @@ _MOST_NEAR: Final = 3
 
 
 def remembered_catalog(given: Start) -> Catalog:
-    """The catalog of the last fetch; empty where there was none, or one of another Hub or filter."""
-    hub = given.settings.hub.base_url
-    return CatalogSource(Http(hub), hub, given.catalog, given.settings.catalog, SystemClock()).current
+    """The catalog of the last fetch, of all Hubs; empty where there was none, or one of another Hub or filter."""
+    return AllOffers([remembered_offers(given, name) for name in given.settings.every_hub]).current
+
+
+def remembered_offers(given: Start, hub: str) -> CatalogSource:
+    """What was fetched last of one Hub, by its name as in `Settings.every_hub`."""
+    url = given.settings.every_hub[hub].base_url
+    return CatalogSource(Http(url), url, given.catalog(hub), given.settings.catalog, SystemClock(), called=hub)
 
 
 def unmatched_patterns(settings: Settings, catalog: Catalog) -> list[str]:
@@ -90,7 +97,7 @@ class _Names:
 
     def fit(self, pattern: str) -> bool:
         return (
-            pattern == "*"
+            pattern in {"*", EVERYTHING_NAMED}
             or any(matches(pattern, ids) for ids in self._ids())
             or (can_match(pattern, Over.TOOLS) and any(matches(pattern, names) for names in self._tool_names()))
         )
@@ -101,12 +108,12 @@ class _Names:
     def hold_tag(self, tag: str) -> bool:
         return any(tag in action.tags for action in self._keys.values())
 
-    def _ids(self) -> Iterator[tuple[str, str]]:
-        return ((key, key.rpartition(":")[0]) for key in self._keys)
+    def _ids(self) -> Iterator[tuple[str, ...]]:
+        return (ids_of(key) for key in self._keys)
 
     def _tool_names(self) -> list[tuple[str, ...]]:
         if self._tools is None:
             names = Names()
             names.assign(self._keys)
-            self._tools = [(name,) for name in names.starting_with("")]
+            self._tools = [(name, name.partition(NAMED_TOOL)[2] or name) for name in names.starting_with("")]
         return self._tools

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -48,12 +49,15 @@ async def read(given: Start) -> dict[str, Any]:
     from jecp_mcp.domain.purchases import LOCAL
     from jecp_mcp.tools.own.left_out import left_out_words
 
-    async with build(given) as bridge:
+    # The books are of all Hubs together.
+    async with build(replace(given, asked_hub=None)) as bridge:
         made = await bridge.wallet.overview(LOCAL)
         left_out = left_out_words(bridge.source.current)
         if left_out is not None:
             made["left_out"] = left_out
         made["unmatched_patterns"] = unmatched_patterns(given.settings, bridge.source.current)
+    if given.asked_hub is not None:
+        made["wallets"] = [one for one in made["wallets"] if one["hub"] == given.hub_argument["hub"]]
     made["hub"], made["ledger"], made["state_dir"] = given.hub, _place(given), str(given.state)
     if given.sandbox:
         made["sandbox_running"] = own_sandbox(given).lives()
@@ -77,12 +81,18 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
     from jecp_mcp.cli.advice import for_person
 
     unknown = Text("not known: the Hub tells it with its answers", "dim")
-    balance: str | Text = unknown
-    if shown["balance_usdc"] is not None:
-        balance = f"{shown['balance_usdc']} as of {_instant(shown['balance_at'])}"
-    told: dict[str, Any] = {"balance": balance, "can be spent now": shown["can_spend_now_usdc"] or _UNTOLD}
-    free = shown["free_calls_remaining"]
-    told |= {"free calls left": unknown if free is None else free, "trust tier": _tier(shown) or unknown}
+    told: dict[str, Any] = {}
+    for one in shown.get("wallets", [shown]):
+        at = f" at {one['hub']}" if "wallets" in shown else ""
+        balance: str | Text = unknown
+        if one["balance_usdc"] is not None:
+            balance = f"{one['balance_usdc']} as of {_instant(one['balance_at'])}"
+        elif not one.get("account", True):
+            balance = f"no account yet; `{commands.at_hub(one['hub']).line('register')}` makes one"
+        free = one["free_calls_remaining"]
+        told |= {f"balance{at}": balance}
+        told |= {f"free calls left{at}": unknown if free is None else free, f"trust tier{at}": _tier(one) or unknown}
+    told |= {"can be spent now": shown["can_spend_now_usdc"] or _UNTOLD}
     told |= {"charged": shown["charged_usdc"], "held": shown["held_usdc"]}
     told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}

@@ -8,6 +8,7 @@ from typing import Any
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.source_names import NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Offer:
         total_calls: how often it was bought, by the source's count.
         extra: what has no place here, without loss.
         source: where it is on offer: its rail and its prices come from there.
+        source_name: what the operator calls that source, which every key of its offers begins with; ``""`` for those
+            whose keys need none.
     """
 
     capability: str
@@ -89,11 +92,17 @@ class Offer:
     total_calls: int | None = None
     extra: JSONObject = field(default_factory=nothing)
     source: str = ""
+    source_name: str = ""
 
     @property
     def key(self) -> str:
-        """The offer's identity in its source: ``payee/name:action`` or ``name:action``."""
-        return f"{self.capability}:{self.action}"
+        """The offer's identity: ``payee/name:action`` or ``name:action``, behind ``source::`` where that has a name."""
+        return f"{self.full_capability}:{self.action}"
+
+    @property
+    def full_capability(self) -> str:
+        """The capability as the key begins: ``payee/name``, ``name`` or, of a named source, ``source::payee/name``."""
+        return f"{self.source_name}{NAMED}{self.capability}" if self.source_name else self.capability
 
     @property
     def listed(self) -> Quote:

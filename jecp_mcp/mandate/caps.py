@@ -17,7 +17,8 @@ from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
-from jecp_mcp.settings.patterns import matches
+from jecp_mcp.settings.patterns import ids_of, matches
+from jecp_mcp.source_names import NAMED_TOOL
 
 _SETTING: dict[Window, str] = {
     Window.SESSION: "session_usdc",
@@ -76,9 +77,14 @@ class Capped(Protocol):
         ...
 
 
-def names_of(offer: Offer, tool: str) -> tuple[str, str, str]:
-    """What a pattern is matched against: the offer's key, its capability, and the tool's name."""
-    return (offer.key, offer.capability, tool)
+def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
+    """What a pattern is matched against: the offer's key, its capability, and the tool's name.
+
+    Where these begin with the name of a source, also without it: a pattern that names none means every one.
+    """
+    if not offer.source_name:
+        return (offer.key, offer.capability, tool)
+    return (*ids_of(offer.key), tool, tool.removeprefix(f"{offer.source_name}{NAMED_TOOL}"))
 
 
 def tightest_per_call(caps: tuple[CapSet, ...], names: tuple[str, ...]) -> PerCallCap | None:

@@ -19,7 +19,8 @@ from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_L
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
-from jecp_mcp.settings.patterns import matches
+from jecp_mcp.settings.patterns import EVERYTHING_NAMED, matches, means_source
+from jecp_mcp.source_names import NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,18 @@ class Policy:
             raise_limits_in_host=settings.raise_limits_in_host,
         )
 
-    @property
-    def restricts(self) -> bool:
-        """Whether any action may be one that is not bought at all."""
-        return bool(self.deny) or "*" not in self.allow
+    def allows_all_like(self, key: str) -> bool:
+        """Whether nothing at the source of this key can be denied, so that it need not be looked at."""
+        return not self.deny and (EVERYTHING_NAMED if NAMED in key else "*") in self.allow
 
     def permits(self, offer: Offer, tool: str) -> bool:
-        """Whether the allow and deny patterns let this action be bought at all; deny wins."""
+        """Whether the allow and deny patterns let this action be bought at all; deny wins.
+
+        At a source that has a name, only a pattern that names it allows anything.
+        """
         names = names_of(offer, tool)
-        return any(matches(one, names) for one in self.allow) and not any(matches(one, names) for one in self.deny)
+        allowed = any(matches(one, names) for one in self.allow if means_source(one, offer.source_name))
+        return allowed and not any(matches(one, names) for one in self.deny)
 
     def needs_approval(self, hold: MicroUSDC) -> bool:
         """Whether a call that may cost `hold` micro-USDC needs the approval of a person."""

@@ -83,36 +83,57 @@ class Rails:
         for way in self._ways:
             for name in (*(source.name for source in way.sources), *way.sells):
                 self._by_source.setdefault(name, []).append(way)
-        self._by_name = {way.rail.name: way for way in self._ways}
 
     def selling(self, offer: Offer) -> Rail | None:
         """The rail that pays for an offer; None where none does."""
+        way = self._selling(offer)
+        return None if way is None else way.rail
+
+    def _selling(self, offer: Offer) -> Way | None:
         ways = self._by_source.get(offer.source, [])
-        return next((way.rail for way in ways if way.road is None or way.road.pays(offer.payee)), None)
+        return next((way for way in ways if way.road is None or way.road.pays(offer.payee)), None)
 
     def serving(self, rail: str, account: str) -> Rail | None:
         """The rail that can find out about the calls of an account; None where none can here."""
-        way = self._by_name.get(rail)
-        return way.rail if way is not None and way.rail.serves(account) else None
+        way = self._serving(rail, account)
+        return None if way is None else way.rail
+
+    def _named(self, rail: str) -> list[Way]:
+        return [way for way in self._ways if way.rail.name == rail]
+
+    def _serving(self, rail: str, account: str) -> Way | None:
+        return next((way for way in self._named(rail) if way.rail.serves(account)), None)
 
     def arguments_of(self, rail: str, payload: bytes) -> Mapping[str, Any] | None:
         """What a call was given, from its stored request; None where that cannot be read here (any more)."""
-        way = self._by_name.get(rail)
-        return way.rail.arguments_of(payload) if way is not None and payload else None
+        # One rail's requests are all of one form, whosever they are.
+        ways = self._named(rail)
+        return ways[0].rail.arguments_of(payload) if ways and payload else None
 
     def serves(self, rail: str, account: str) -> bool:
         """Whether this process can act for a rail and account."""
         return self.serving(rail, account) is not None
 
-    def witness(self, rail: str) -> Witness | None:
+    def witness_of(self, rail: Rail) -> Witness | None:
         """Who tells the time among a rail's own payees."""
-        way = self._by_name.get(rail)
+        return next((way.witness for way in self._ways if way.rail is rail), None)
+
+    def witness(self, rail: str, account: str) -> Witness | None:
+        """The same for the calls of an account; where it is nobody's here, of its rail's only payees."""
+        way, ways = self._serving(rail, account), self._named(rail)
+        if way is None and len(ways) == 1:
+            way = ways[0]
         return None if way is None else way.witness
 
     @property
-    def witnesses(self) -> Mapping[str, Witness]:
-        """Who tells the time, by rail."""
-        return {way.rail.name: way.witness for way in self._ways if way.witness is not None}
+    def witnesses(self) -> Sequence[Witness]:
+        """Whoever tells the time."""
+        return [way.witness for way in self._ways if way.witness is not None]
+
+    def paying(self, offer: Offer) -> tuple[str, Account] | None:
+        """The account that pays for an offer, where it can be asked something, with its rail's name."""
+        way = self._selling(offer)
+        return None if way is None or way.account is None else (way.rail.name, way.account)
 
     @property
     def accounts(self) -> Sequence[tuple[str, Account]]:

@@ -1,7 +1,13 @@
 """The operator's settings and the agent's credentials: their shapes, and where they are read from."""
 
 from jecp_mcp.settings.ajp import AjpSettings
-from jecp_mcp.settings.credentials import check_storable, find_credentials, store_credentials, stored_credentials
+from jecp_mcp.settings.credentials import (
+    check_storable,
+    find_credentials,
+    find_every_account,
+    store_credentials,
+    stored_credentials,
+)
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.loading import empty_variables, load_settings
 from jecp_mcp.settings.models import (
@@ -14,6 +20,7 @@ from jecp_mcp.settings.models import (
     LedgerSettings,
     LimitSettings,
     MandateSettings,
+    NamedHubSettings,
     ServerSettings,
     Settings,
     ToolSettings,
@@ -36,6 +43,7 @@ __all__ = [
     "LedgerSettings",
     "LimitSettings",
     "MandateSettings",
+    "NamedHubSettings",
     "PaidHttpSettings",
     "ServerSettings",
     "Settings",
@@ -46,6 +54,7 @@ __all__ = [
     "credential_fault",
     "empty_variables",
     "find_credentials",
+    "find_every_account",
     "is_loopback",
     "load_settings",
     "mount_of",

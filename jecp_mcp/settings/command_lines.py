@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from jecp_mcp.extras import uvx
 from jecp_mcp.settings.loading import HUB_VARIABLE
 from jecp_mcp.settings.places import APP, STATE_VARIABLE, config_file, sandbox_dir, state_dir, variable_of
+from jecp_mcp.source_names import FIRST
 
 LEDGER_VARIABLE: Final = "JECP_MCP_LEDGER__URL"
 SANDBOX_OPTION: Final = "--sandbox"
@@ -113,6 +114,10 @@ class CommandLine:
             places[places.index(STATE_OPTION) + 1] = str(folder)
         also = () if SANDBOX_OPTION in self.places else (SANDBOX_OPTION,)
         return replace(self, places=(*also, *places), hub=())
+
+    def at_hub(self, called: str) -> Self:
+        """The same at one of several Hubs, by what it is called. An address that was given is the first one's."""
+        return self if called == FIRST and self.hub else replace(self, hub=("--hub", called))
 
     def line(self, *words: str) -> str:
         """A whole command, such as of ``"approve", "K7QW-2MXB"``; each word is quoted where it must be."""

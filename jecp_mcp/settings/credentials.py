@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from jecp_mcp.errors import SettingsError
+from jecp_mcp.settings.hubs import shared_account
 from jecp_mcp.settings.models import (
     DEFAULT_HUB,
     Credentials,
@@ -25,6 +26,7 @@ from jecp_mcp.settings.models import (
     credential_fault,
     is_placeholder,
 )
+from jecp_mcp.source_names import FIRST
 
 log = logging.getLogger(__name__)
 
@@ -43,24 +45,60 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """The permissions of everybody but a file's owner."""
 
 
-def find_credentials(
-    settings: Settings, environ: Mapping[str, str], home: Path, state: Path | None = None
-) -> Credentials | None:
-    """Look for the agent's credentials at the settings' Hub.
+class SharedAccount(SettingsError):
+    """Two Hubs would be given one account."""
 
-    In this order: ``JECP_AGENT_ID`` with ``JECP_API_KEY`` (or the older ``JECP_AGENT_KEY``); the file that
-    `store_credentials` writes in `state`; the JECP CLI's ``~/.jecp/config.json`` when it is for the same Hub.
+
+def find_credentials(
+    settings: Settings, environ: Mapping[str, str], home: Path, state: Path | None = None, name: str = ""
+) -> Credentials | None:
+    """Look for the agent's credentials at one of the settings' Hubs.
+
+    In this order: ``JECP_AGENT_ID`` with ``JECP_API_KEY`` (or the older ``JECP_AGENT_KEY``), at a named Hub
+    ``JECP_AGENT_ID_<NAME>`` with ``JECP_API_KEY_<NAME>``; the file that `store_credentials` writes in `state`; the JECP
+    CLI's ``~/.jecp/config.json`` when it is for the same Hub.
+
+    Args:
+        name: what the Hub is called, as in `Settings.every_hub`.
 
     Raises:
         SettingsError: half of a pair is given, what is given cannot be a credential, or our own file is open to other
             users or is not what was written. The JECP CLI's file is only warned about: it is not ours.
     """
-    found = _from_environment(environ)
+    url = settings.every_hub[name].base_url
+    found = _from_environment(environ, *variables_of(name))
     if found is None and state is not None:
-        found = stored_credentials(state, settings.hub.base_url)
+        found = stored_credentials(state, url)
     if found is None:
-        found = _from_jecp_cli(settings.hub.base_url, home / ".jecp" / "config.json")
+        found = _from_jecp_cli(url, home / ".jecp" / "config.json")
     return found
+
+
+def find_every_account(
+    settings: Settings, environ: Mapping[str, str], home: Path, state: Path
+) -> dict[str, Credentials]:
+    """The credentials that there are, by the Hub's name as in `Settings.every_hub`.
+
+    Raises:
+        SharedAccount: two Hubs would be given one.
+        SettingsError: as `find_credentials`.
+    """
+    found = {name: find_credentials(settings, environ, home, state, name) for name in settings.every_hub}
+    accounts = {name: one for name, one in found.items() if one is not None}
+    if (same := shared_account(accounts)) is not None:
+        first, second = (name or FIRST for name in same)
+        raise SharedAccount(
+            accounts[same[1]].source,
+            variables_of(same[1])[0],
+            f"the Hubs {first} and {second} would get the same agent id or key: an account belongs to one Hub, and its "
+            "key is shown to no other",
+        )
+    return accounts
+
+
+def variables_of(name: str) -> tuple[str, ...]:
+    """The environment variables of a Hub's agent id and key, the latter newest first."""
+    return (f"{ID_VARIABLE}_{name.upper()}", f"{KEY_VARIABLE}_{name.upper()}") if name else VARIABLES
 
 
 def stored_credentials(state: Path, hub: str) -> Credentials | None:
@@ -139,18 +177,18 @@ def _write_beside(path: Path, text: str) -> Path:
     return made
 
 
-def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
+def _from_environment(environ: Mapping[str, str], id_name: str, *key_names: str) -> Credentials | None:
     # Hosts pass an empty text for what the user left out.
-    agent_id = environ.get(ID_VARIABLE, "").strip()
-    name = KEY_VARIABLE if environ.get(KEY_VARIABLE, "").strip() else OLD_KEY_VARIABLE
+    agent_id = environ.get(id_name, "").strip()
+    name = next((one for one in key_names if environ.get(one, "").strip()), key_names[-1])
     key = environ.get(name, "").strip()
     if not agent_id and not key:
         return None
     if not key:
-        raise SettingsError(ENVIRONMENT, KEY_VARIABLE, f"is not set, but {ID_VARIABLE} is; both are needed")
+        raise SettingsError(ENVIRONMENT, key_names[0], f"is not set, but {id_name} is; both are needed")
     if not agent_id:
-        raise SettingsError(ENVIRONMENT, ID_VARIABLE, f"is not set, but {name} is; both are needed")
-    unfilled = [variable for variable, value in ((ID_VARIABLE, agent_id), (name, key)) if is_placeholder(value)]
+        raise SettingsError(ENVIRONMENT, id_name, f"is not set, but {name} is; both are needed")
+    unfilled = [variable for variable, value in ((id_name, agent_id), (name, key)) if is_placeholder(value)]
     if unfilled:
         held = "are placeholders" if len(unfilled) > 1 else "is a placeholder"
         raise SettingsError(
@@ -159,7 +197,7 @@ def _from_environment(environ: Mapping[str, str]) -> Credentials | None:
             f"{held} that nobody filled in; give both variables as the Hub gave them, or leave both out: then the "
             "server starts without an account, and can make one",
         )
-    _check(ENVIRONMENT, ID_VARIABLE, agent_id)
+    _check(ENVIRONMENT, id_name, agent_id)
     _check(ENVIRONMENT, name, key)
     return Credentials(agent_id=agent_id, api_key=SecretStr(key), source=FROM_ENVIRONMENT)
 

@@ -19,7 +19,9 @@ from pydantic import ValidationError
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings.ajp import AgentSettings
-from jecp_mcp.settings.models import LimitSettings, Settings
+from jecp_mcp.settings.fields import Section
+from jecp_mcp.settings.hubs import hub_fault
+from jecp_mcp.settings.models import LimitSettings, NamedHubSettings, Settings
 from jecp_mcp.settings.patterns import within
 from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file
 
@@ -50,13 +52,32 @@ _GRANTING = _FILTERING | {
 }
 """Lists of which every entry lets something in."""
 _GLOBS = frozenset({"mandate.allow", "catalog.only"})
+_HUBS = "hubs"
+"""The one list of sections."""
+_ENTRIES: Mapping[str, type[Section]] = {"ajp": AgentSettings, _HUBS: NamedHubSettings}
+"""What stands in the list of a section, where that is not a limit."""
+_SECTIONS = tuple(name for name in Settings.model_fields if name != _HUBS)
+
+
+_WHERE_CREDENTIALS_ARE = (
+    "credentials are never settings: give JECP_AGENT_ID and JECP_API_KEY in the environment, or let jecp_register "
+    "store them"
+)
+_WHERE_SECRETS_ARE: Mapping[str, str] = {
+    "ajp": "a key is never a setting: give PROVENANCE_PRIVATE_KEY in the environment, or name secret_env",
+    "flow402": "a key is never a setting: give JECP_402FLOW_BOOTSTRAP_KEY in the environment",
+    "paid_http": "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment",
+    _HUBS: "credentials are never settings: give JECP_AGENT_ID_<NAME> and JECP_API_KEY_<NAME> in the environment, with "
+    "the Hub's name in capitals, or let jecp_register store them",
+}
 
 
 class _Sources:
     """The merged values, and where each came from."""
 
     def __init__(self) -> None:
-        self.values: dict[str, dict[str, Any]] = {name: {} for name in Settings.model_fields}
+        self.values: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
+        self.hubs: list[Any] = []
         self.origins: dict[str, str] = {}
 
     def put(self, section: str, key: str, value: Any, origin: str) -> None:
@@ -122,9 +143,13 @@ def load_settings(
     """
     sources = _read(config, environ, overrides)
     try:
-        return Settings.model_validate(sources.values)
+        settings = Settings.model_validate({**sources.values, _HUBS: sources.hubs})
     except ValidationError as exc:
         _refuse(sources, exc)
+    if (fault := hub_fault(settings)) is not None:
+        key, reason = fault
+        raise SettingsError(sources.origin(key.partition("[")[0]), key, reason)
+    return settings
 
 
 def setting_origins(
@@ -153,6 +178,11 @@ def _read(config: Path | None, environ: Mapping[str, str], overrides: Mapping[st
 
 def _read_file(sources: _Sources, path: Path, named: bool) -> None:
     for section, table in _document(path, named).items():
+        if section == _HUBS:
+            if not isinstance(table, list):
+                raise SettingsError(str(path), section, "is a list of sections: write [[hubs]] before each Hub's keys")
+            sources.hubs, sources.origins[section] = table, str(path)
+            continue
         if section not in sources.values:
             raise SettingsError(str(path), section, _unknown_section(section))
         if not isinstance(table, dict):
@@ -191,6 +221,8 @@ def _read_environment(sources: _Sources, environ: Mapping[str, str]) -> None:
             continue
         origin = f"{VARIABLE_ORIGIN}{variable}"
         section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if section == _HUBS:
+            raise SettingsError(origin, section, "are given in the settings file only, as [[hubs]]")
         if section not in sources.values:
             raise SettingsError(origin, "", _unknown_section(section))
         fields = _fields(section)
@@ -256,8 +288,7 @@ def _refuse(sources: _Sources, error: ValidationError) -> NoReturn:
     section, *rest = (str(part) for part in found["loc"] or ("flow402", "merchants"))
     origin = sources.origin(".".join([section, *rest])) if rest else sources.section_origin(section)
     if found["type"] == "extra_forbidden":
-        entry = AgentSettings if section == "ajp" else LimitSettings
-        inside = entry.model_fields if len(rest) > 1 else None
+        inside = _ENTRIES.get(section, LimitSettings).model_fields if len(rest) > 1 else None
         reason = _unknown_key(section, rest[-1], inside)
     else:
         reason = found["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
@@ -272,7 +303,7 @@ def _fields(section: str) -> Mapping[str, Any]:
 
 
 def _unknown_section(section: str) -> str:
-    for name in Settings.model_fields:
+    for name in _SECTIONS:
         if section in _fields(name):
             return f"belongs in the section [{name}]"
     return f"there is no such section{_suggestion(section, Settings.model_fields)}"
@@ -280,17 +311,8 @@ def _unknown_section(section: str) -> str:
 
 def _unknown_key(section: str, key: str, inside: Iterable[str] | None = None) -> str:
     if key in _SECRETS:
-        if section == "ajp":
-            return "a key is never a setting: give PROVENANCE_PRIVATE_KEY in the environment, or name secret_env"
-        if section == "flow402":
-            return "a key is never a setting: give JECP_402FLOW_BOOTSTRAP_KEY in the environment"
-        if section == "paid_http":
-            return "a wallet's key is never a setting: give JECP_X402_PRIVATE_KEY in the environment"
-        return (
-            "credentials are never settings: give JECP_AGENT_ID and JECP_API_KEY in the environment, or let "
-            "jecp_register store them"
-        )
-    for name in Settings.model_fields:
+        return _WHERE_SECRETS_ARE.get(section, _WHERE_CREDENTIALS_ARE)
+    for name in _SECTIONS:
         if inside is None and name != section and key in _fields(name):
             return f"belongs in the section [{name}]"
     return f"there is no such key{_suggestion(key, inside or _fields(section))}"

@@ -7,6 +7,7 @@ the Unix epoch, UTC. The defaults hold where the operator said nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from jecp_mcp.settings.merchants import overlap
 from jecp_mcp.settings.origins import check_host, check_origin
 from jecp_mcp.settings.paid_http import PaidHttpSettings
 from jecp_mcp.settings.patterns import Over, check_pattern
+from jecp_mcp.source_names import FIRST
 
 DEFAULT_HUB = "https://jecp.dev"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -137,6 +139,24 @@ class HubSettings(Section):
         return check_hub_url(value)
 
 
+class NamedHubSettings(HubSettings):
+    """[[hubs]]: a further Hub.
+
+    Attributes:
+        name: what it is called: before its actions' keys and its tools' names, in patterns, options and variables.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9]{0,11}$")
+    base_url: str
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value in {FIRST, "jecp"}:
+            raise ValueError(f'"{value}" is taken: "{FIRST}" is the Hub of [hub], and "jecp" begins our own tools')
+        return value
+
+
 class LimitSettings(Section):
     """[[mandate.limits]]: caps for the actions a pattern matches, beside the general ones."""
 
@@ -175,7 +195,7 @@ class MandateSettings(Section):
     approve_above_usdc: Amount | None = None
     approve_new_payees: bool = False
     raise_limits_in_host: bool = False
-    allow: Patterns = ("*",)
+    allow: Patterns = ("*", "*::*")
     deny: Patterns = ()
     unknown_price: Annotated[Literal["deny"] | int, BeforeValidator(read_price_to_assume)] = "deny"
     limits: Annotated[tuple[LimitSettings, ...], Field(max_length=100)] = ()
@@ -306,6 +326,7 @@ class Settings(Section):
     """All sections."""
 
     hub: HubSettings = Field(default_factory=HubSettings)
+    hubs: Annotated[tuple[NamedHubSettings, ...], Field(max_length=16)] = ()
     mandate: MandateSettings = Field(default_factory=MandateSettings)
     tools: ToolSettings = Field(default_factory=ToolSettings)
     catalog: CatalogSettings = Field(default_factory=CatalogSettings)
@@ -315,6 +336,11 @@ class Settings(Section):
     paid_http: PaidHttpSettings = Field(default_factory=PaidHttpSettings)
     flow402: Flow402Settings = Field(default_factory=Flow402Settings)
     ajp: AjpSettings = Field(default_factory=AjpSettings)
+
+    @property
+    def every_hub(self) -> Mapping[str, HubSettings]:
+        """The Hubs by name, in their order; that of ``[hub]``, which is called by none, under ``""``."""
+        return {"": self.hub, **{one.name: one for one in self.hubs}}
 
     @model_validator(mode="after")
     def _pays_each_merchant_by_one_road(self) -> Self:

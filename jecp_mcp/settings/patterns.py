@@ -1,26 +1,31 @@
 """The operator's globs over actions, and which of them can match nothing. Pure: no I/O.
 
-A glob is `fnmatch.fnmatchcase`'s: ``*`` crosses ``/`` and ``:`` too, and case counts. It is matched against ids whose
-grammar is known (JECP 01-protocol §3.3, and ``paid-http/host:method``): all in lower case, never with a version. A deny
-that can match none of them would let everything through in silence, so it is refused instead.
+A glob is `fnmatch.fnmatchcase`'s: ``*`` crosses ``/`` and ``:`` too, and case counts. Where several sources are called
+by names, ``name::`` before it says at which of them; without, it means all of them (but in an allow: `means_source`).
+It is matched against ids whose grammar is known (JECP 01-protocol §3.3, and ``paid-http/host:method``): all in lower
+case, never with a version. A deny that can match none of them would let everything through in silence, so it is
+refused instead.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
 from jecp_mcp.settings.merchants import PAID_HTTP
+from jecp_mcp.source_names import FIRST, NAMED, NAMED_TOOL, split_source
 
 _LETTERS: Final = frozenset(string.ascii_lowercase)
 _INNER: Final = _LETTERS | frozenset(string.digits) | {"-"}
 _ALPHABET: Final = sorted(_INNER | set("/:_."))
 _PAID_HTTP: Final = f"{PAID_HTTP}/"
+EVERYTHING_NAMED: Final = f"*{NAMED}*"
+"""The glob that matches whatever is on offer at a source with a name."""
 
 _Step = Callable[[int, str], int | None]
 """A state of a grammar and a character of it give the next state, or None."""
@@ -42,6 +47,13 @@ def _tool_step(state: int, char: str) -> int | None:
     if state == 0:
         return 1 if char in _LETTERS else None
     return 1 if char in _INNER or char == "_" else None
+
+
+def _source_step(state: int, char: str) -> int | None:
+    """The name of a source (accepted in 1)."""
+    if state == 0:
+        return 1 if char in _LETTERS else None
+    return 1 if char in _INNER and char != "-" else None
 
 
 def _paid_http_step(state: int, char: str) -> int | None:
@@ -71,18 +83,43 @@ class Over(Enum):
     """A tool's name."""
     KEYS_AND_TOOLS = ((_id_step, frozenset({5})), (_tool_step, frozenset({1})))
     """An action's key, or its tool's name."""
+    SOURCES = ((_source_step, frozenset({1})),)
+    """What the operator calls a source."""
 
 
 @lru_cache(maxsize=4096)
 def matches(pattern: str, names: tuple[str, ...]) -> bool:
-    """Whether a glob fits one of `names`."""
-    return any(fnmatchcase(name, pattern) for name in names)
+    """Whether a glob fits one of `names`, those of one thing. One that names a source fits what is on offer there."""
+    where, mark, rest = pattern.partition(NAMED)
+    if mark and where == FIRST:
+        return not any(NAMED in name for name in names) and matches(rest, names)
+    return any(fnmatchcase(name, pattern) for name in names if (NAMED in name) is bool(mark))
+
+
+def means_source(pattern: str, source_name: str) -> bool:
+    """Whether an allow may mean a source: without a name for it, it means the first source only.
+
+    Args:
+        source_name: as `Offer.source_name`.
+    """
+    return not source_name or NAMED in pattern or pattern.startswith(f"{source_name}{NAMED_TOOL}")
+
+
+def ids_of(key: str) -> tuple[str, ...]:
+    """What a glob over ids is matched against: a key and its capability, also without the name of their source."""
+    name, rest = split_source(key)
+    whole = (key, key.rpartition(":")[0])
+    return (*whole, rest, rest.rpartition(":")[0]) if name else whole
 
 
 def can_match(pattern: str, over: Over) -> bool:
     """Whether there is any name at all that a glob fits."""
-    tokens = tuple(_tokens(pattern))
-    return any(_meets(tokens, step, accepted) for step, accepted in over.value)
+    where, mark, rest = pattern.partition(NAMED)
+    if not mark:
+        return _can_match(pattern, over.value)
+    # A tool's name has that of its source in it.
+    ids = [(step, accepted) for step, accepted in over.value if step is _id_step]
+    return _can_match(where, Over.SOURCES.value) and _can_match(rest, ids)
 
 
 def check_pattern(pattern: str, over: Over) -> str:
@@ -104,8 +141,16 @@ def within(pattern: str, wider: str) -> bool:
     """Whether all that a glob fits is surely fitted by a `wider` one; False also where that is not easily told."""
     if pattern == wider:
         return True
+    if any((mark in pattern) is not (mark in wider) for mark in (NAMED, NAMED_TOOL)):
+        # One of them means a source of its own.
+        return False
     # Then only the wildcard of the wider one can take a wildcard of the other.
     return not set("?[") & set(wider) and not set("[]") & set(pattern) and fnmatchcase(pattern, wider)
+
+
+def _can_match(pattern: str, grammars: Iterable[tuple[_Step, frozenset[int]]]) -> bool:
+    tokens = tuple(_tokens(pattern))
+    return any(_meets(tokens, step, accepted) for step, accepted in grammars)
 
 
 def _tokens(pattern: str) -> Iterator[str]:

@@ -84,7 +84,10 @@ class ToolDispatcher:
         self._check = check
         self._lookup = Lookup(deps.registry, deps.offers)
         self._own = OwnTools(deps, check, self._lookup)
-        self._own_cards = {known: own_cards(registered=known, merchants=deps.merchants) for known in (True, False)}
+        self._own_cards = {
+            known: own_cards(registered=known, merchants=deps.merchants, hubs=deps.hubs.names)
+            for known in (True, False)
+        }
         self._own_by_profile: dict[tuple[bool, str], tuple[ToolCard, ...]] = {}
         self._buying: Final[Mapping[str, Callable[[Mapping[str, Any], Caller], Awaitable[ToolResult]]]] = {
             _CALL: self._buy_by_name,
@@ -121,7 +124,7 @@ class ToolDispatcher:
         return known[2]
 
     def _own_shown(self, profile: Profile) -> tuple[ToolCard, ...]:
-        known = (self._deps.account.present(), profile.name)
+        known = (self._deps.hubs.registered, profile.name)
         if known not in self._own_by_profile:
             self._own_by_profile[known] = self._deps.views.own(profile, self._own_cards[known[0]])
         return self._own_by_profile[known]
@@ -129,7 +132,7 @@ class ToolDispatcher:
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a published tool, or None."""
         if name in self._own.names():
-            return OWN[name].input_schema
+            return self._own.cards[name].input_schema
         found = self._deps.registry.resolve(name)
         return None if found is None else found.card.input_schema
 
@@ -170,7 +173,7 @@ class ToolDispatcher:
 
     async def _call(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         if name in self._own.names():
-            checked = self._check(name, OWN[name].input_schema, arguments, OURS)
+            checked = self._check(name, self._own.cards[name].input_schema, arguments, OURS)
             if checked.problems:
                 return self._refuse(name, arguments, invalid_arguments(name, checked.problems), target=name)
             buying = self._buying.get(name)
@@ -240,7 +243,7 @@ class ToolDispatcher:
         if made.approval is not None:
             preparation.note_question(found.action, made.approval[1].grant_id, self._deps.commands)
         wallet, left = self._deps.wallet, checked.left
-        balance = await wallet.balance(caller.principal)
+        balance = await wallet.balance(caller.principal, found.action)
         allowed = await wallet.allowance(found.action, found.name, caller.principal, purchase.most)
         told = preparation.summary(
             found, made, balance, self.page, left, offers=self._alternatives, can_ask=caller.can_ask, allowed=allowed

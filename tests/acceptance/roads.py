@@ -144,10 +144,16 @@ def server_env(hub_url: str, agent_id: str, api_key: str, **settings: str) -> di
 
 @asynccontextmanager
 async def connect(
-    road: Road, hub: SandboxHub, state: Path, *, settings: Mapping[str, str] | None = None, **options: Any
+    road: Road,
+    hub: SandboxHub,
+    state: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Client]:
-    """An official client connected to a real server process over `road`."""
-    env = server_env(hub.url, hub.agent_id, hub.api_key, **(settings or {}))
+    """An official client connected to a real server process over `road`, which is given these `variables` too."""
+    env = server_env(hub.url, hub.agent_id, hub.api_key, **(settings or {})) | dict(variables or {})
     if road.transport == "stdio":
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)], env=env

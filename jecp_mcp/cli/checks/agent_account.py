@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from jecp_mcp.cli.checks.configuration import NO_PURCHASE
+from jecp_mcp.cli.checks.hub_answers import about
 from jecp_mcp.cli.checks.private_files import access_mend
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
@@ -15,38 +16,51 @@ from jecp_mcp.errors import PayeeError, SettingsError
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.rails.jecp.client import HubClient, HubRefused
-from jecp_mcp.settings import Credentials, Settings, find_credentials
-from jecp_mcp.settings.command_lines import CommandLine
+from jecp_mcp.settings import Credentials, find_credentials, find_every_account
 from jecp_mcp.settings.credentials import (
     ENVIRONMENT,
     FILE,
     FROM_ENVIRONMENT,
-    ID_VARIABLE,
     KEY_VARIABLE,
     OLD_KEY_VARIABLE,
-    VARIABLES,
+    SharedAccount,
+    variables_of,
 )
 from jecp_mcp.settings.places import home_folder
 from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 
-def credentials_findings(settings: Settings, state: Path, commands: CommandLine) -> Iterator[Finding]:
-    """What is to be said of the credentials before anybody is asked."""
+def shared_account_findings(given: Start) -> Iterator[Finding]:
+    """That two Hubs would be given one account, which no start does."""
     try:
-        found = find_credentials(settings, os.environ, home_folder(), state)
+        find_every_account(given.settings, os.environ, home_folder(), given.state)
+    except SharedAccount as exc:
+        mend = "give each Hub its own agent id and key"
+        yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
+    except SettingsError:
+        # It is said of the Hub that it is about.
+        return
+
+
+def credentials_findings(given: Start, hub: str = "") -> Iterator[Finding]:
+    """What is to be said of the credentials at a Hub, named as in `Settings.every_hub`, before anybody is asked."""
+    id_name, key_name, *_ = variables_of(hub)
+    matter = about("credentials", hub)
+    try:
+        found = find_credentials(given.settings, os.environ, home_folder(), given.state, hub)
     except SettingsError as exc:
         if exc.source == ENVIRONMENT:
-            mend = f"{_unset()}, or give both {ID_VARIABLE} and {KEY_VARIABLE} as the Hub gave them"
+            mend = f"{_unset(hub)}, or give both {id_name} and {key_name} as the Hub gave them"
         else:
-            mend = _file_mend(state / FILE)
-        yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
+            mend = _file_mend(given.state / FILE)
+        yield Finding(Level.FAULT, matter, str(exc), NO_PURCHASE, mend)
         return
     if found is None:
-        mend = f"{commands.line('register')}, or set {ID_VARIABLE} and {KEY_VARIABLE} to those of yours"
-        what = f"there are none for {settings.hub.base_url}"
-        yield Finding(Level.WARNING, "credentials", what, "only free reads work", mend)
+        mend = f"{given.commands_at(hub).line('register')}, or set {id_name} and {key_name} to those of yours"
+        what = f"there are none for {given.settings.every_hub[hub].base_url}"
+        yield Finding(Level.WARNING, matter, what, "only free reads work", mend)
     else:
-        yield Finding(Level.OK, "credentials", f"agent {found.agent_id}, from {_origin(found)}")
+        yield Finding(Level.OK, matter, f"agent {found.agent_id}, from {_origin(found, hub)}")
 
 
 def _file_mend(path: Path) -> str:
@@ -57,16 +71,15 @@ def _file_mend(path: Path) -> str:
     return f"{set_aside_command(path)}, or put it right, such as from a copy; {kept}"
 
 
-async def refused_by_hub(given: Start) -> AsyncIterator[Finding]:
-    """Whether the Hub knows these credentials, which a free question with them tells."""
-    settings = given.settings
+async def refused_by_hub(given: Start, name: str = "") -> AsyncIterator[Finding]:
+    """Whether a Hub, named as in `Settings.every_hub`, knows these credentials: a free question with them tells."""
     try:
-        found = find_credentials(settings, os.environ, home_folder(), given.state)
+        found = find_credentials(given.settings, os.environ, home_folder(), given.state, name)
     except SettingsError:
         return
     if found is None:
         return
-    hub = settings.hub.base_url
+    hub = given.settings.every_hub[name].base_url
     try:
         async with Http(hub) as http:
             client = HubClient(hub, http, lambda: found, SystemClock())
@@ -76,12 +89,12 @@ async def refused_by_hub(given: Start) -> AsyncIterator[Finding]:
         code = lookup(exc.code)
         if code is None or code.retry is not Retry.CREDENTIALS:
             return
-        what = f"{hub} refuses agent {found.agent_id} with the key from {_origin(found)} ({code.code})"
+        what = f"{hub} refuses agent {found.agent_id} with the key from {_origin(found, name)} ({code.code})"
         if found.source == FROM_ENVIRONMENT:
-            mend = f"{_unset()}, or give both as the Hub gave them"
+            mend = f"{_unset(name)}, or give both as the Hub gave them"
         else:
             mend = f"have the key replaced at the Hub, and correct {found.source}"
-        yield Finding(Level.FAULT, "credentials", what, NO_PURCHASE, mend)
+        yield Finding(Level.FAULT, about("credentials", name), what, NO_PURCHASE, mend)
     except PayeeError:
         # A Hub that cannot be asked has proven nothing; that it does not answer is said by another check.
         return
@@ -102,17 +115,17 @@ def close_credentials(state: Path) -> list[str]:
     return []
 
 
-def _variables_in_use() -> list[str]:
-    return [name for name in VARIABLES if os.environ.get(name, "").strip()]
+def _variables_in_use(hub: str) -> list[str]:
+    return [name for name in variables_of(hub) if os.environ.get(name, "").strip()]
 
 
-def _unset() -> str:
-    return f"unset {' '.join(_variables_in_use())}"
+def _unset(hub: str) -> str:
+    return f"unset {' '.join(_variables_in_use(hub))}"
 
 
-def _origin(found: Credentials) -> str:
+def _origin(found: Credentials, hub: str) -> str:
     if found.source != FROM_ENVIRONMENT:
         return found.source
     # The older name of the key is only read where the newer one is not set.
-    names = _variables_in_use()
+    names = _variables_in_use(hub)
     return " and ".join(name for name in names if name != OLD_KEY_VARIABLE or KEY_VARIABLE not in names)

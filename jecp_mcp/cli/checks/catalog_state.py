@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,11 @@ from jecp_mcp.catalog.contents import Catalog
 from jecp_mcp.catalog.pins import FILE as PINS
 from jecp_mcp.catalog.rows import on_sale
 from jecp_mcp.catalog.snapshot import is_whole
+from jecp_mcp.catalog.sources import AllOffers, OfferSource
 from jecp_mcp.cli.advice import for_person
+from jecp_mcp.cli.checks.hub_answers import about
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.unmatched_patterns import remembered_catalog, unmatched_patterns, unmatched_words
+from jecp_mcp.cli.unmatched_patterns import remembered_offers, unmatched_patterns, unmatched_words
 from jecp_mcp.clock import SystemClock, iso
 from jecp_mcp.damaged_files import set_aside_command
 from jecp_mcp.errors import PayeeError, PinsUnusable
@@ -31,28 +34,34 @@ from jecp_mcp.tools.publishing.tool_registry import MOST_DIRECT
 _FETCH_SECONDS: Final = 20.0
 
 
-async def catalog_findings(given: Start, *, answers: bool) -> list[Finding]:
+async def catalog_findings(given: Start, *, answers: Collection[str]) -> list[Finding]:
     """The catalog of the last fetch, and what the operator's settings make of it.
 
     Args:
         given: what the command starts from.
-        answers: whether the Hub does. Then a catalog of which nothing is remembered for these settings is fetched.
+        answers: the Hubs that do, by name as in `Settings.every_hub`. Of these a catalog of which nothing is remembered
+            for these settings is fetched.
     """
-    kept = remembered_catalog(given)
-    known = kept
-    if answers and kept.fetched_at is None and given.settings.catalog.scope():
-        known = await _fetch(given)
-    return [*_settings_findings(given, known), *_file_findings(given.catalog, kept)]
+    kept = {name: remembered_offers(given, name) for name in given.settings.every_hub}
+    known: dict[str, OfferSource] = {**kept}
+    for name, source in kept.items():
+        if name in answers and source.current.fetched_at is None and given.settings.catalog.scope():
+            known[name] = await _fetched(given, name)
+    found = list(_settings_findings(given, AllOffers(list(known.values())).current))
+    for name in given.hubs:
+        told = _file_findings(given.catalog(name), kept[name].current)
+        found += [replace(one, about=about(one.about, name)) for one in told]
+    return found
 
 
-async def _fetch(given: Start) -> Catalog:
-    """The catalog as it is now, remembered nowhere; empty where it could not be had."""
-    hub = given.settings.hub.base_url
+async def _fetched(given: Start, name: str) -> CatalogSource:
+    """A Hub's catalog as it is now, remembered nowhere; empty where it could not be had."""
+    hub = given.settings.every_hub[name].base_url
     async with Http(hub) as http:
-        source = CatalogSource(http, hub, None, given.settings.catalog, SystemClock())
+        source = CatalogSource(http, hub, None, given.settings.catalog, SystemClock(), called=name)
         with suppress(PayeeError), anyio.move_on_after(_FETCH_SECONDS):
             await source.refresh()
-        return source.current
+        return source
 
 
 def _settings_findings(given: Start, known: Catalog) -> Iterator[Finding]:

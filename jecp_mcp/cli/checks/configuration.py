@@ -7,6 +7,7 @@ import re
 import shlex
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +20,12 @@ from jecp_mcp.extras import EMBEDDINGS, POSTGRES, SANDBOX, Extra
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import Settings, empty_variables
-from jecp_mcp.settings.credentials import VARIABLES
+from jecp_mcp.settings.credentials import variables_of
 from jecp_mcp.settings.exposure import writable_by_others
 from jecp_mcp.settings.loading import COMMAND_LINE, VARIABLE_ORIGIN
-from jecp_mcp.settings.patterns import within
+from jecp_mcp.settings.patterns import means_source, within
 from jecp_mcp.settings.places import CONFIG_VARIABLE, STATE_VARIABLE, config_file, variable_of
+from jecp_mcp.source_names import NAMED
 
 _LINE: Final = re.compile(r"at line (\d+)")
 
@@ -105,7 +107,8 @@ def settings_findings(given: Start, config: Path | None, clock: Clock) -> Iterat
         clock: whether the mandate has ended.
     """
     yield Finding(Level.OK, "settings", _limits_in_words(given))
-    yield from _empty_variables()
+    yield from _empty_variables(given.settings)
+    yield from _hubs_shut_out(given.settings)
     yield from _exposed_files(config, given.state)
     yield from _conflicts(given.settings, config)
     yield from _no_purchase(given.settings, clock)
@@ -128,9 +131,25 @@ def _missing(extra: Extra, level: Level, money: str) -> Iterator[Finding]:
         yield Finding(level, f"extra {extra.name}", lack, money, extra.install())
 
 
-def _empty_variables() -> Iterator[Finding]:
+def _hubs_shut_out(settings: Settings) -> Iterator[Finding]:
+    """The further Hubs that no allow means, so that nothing is bought there."""
+    for one in settings.hubs:
+        if any(means_source(pattern, one.name) and _may_mean(pattern, one.name) for pattern in settings.mandate.allow):
+            continue
+        what = f"mandate.allow lets in nothing of the Hub {one.name}: without its name a pattern means the first alone"
+        mend = f'add "{one.name}{NAMED}*" to mandate.allow, or what of it may be bought'
+        yield Finding(Level.WARNING, "settings", what, f"nothing is bought from {one.name}", mend)
+
+
+def _may_mean(pattern: str, name: str) -> bool:
+    where, mark, _ = pattern.partition(NAMED)
+    return not mark or fnmatchcase(name, where)
+
+
+def _empty_variables(settings: Settings) -> Iterator[Finding]:
     # A start is silent about these: hosts pass an empty text for what their user left out.
-    credentials = [name for name in VARIABLES if name in os.environ and not os.environ[name].strip()]
+    variables = [variable for name in settings.every_hub for variable in variables_of(name)]
+    credentials = [name for name in variables if name in os.environ and not os.environ[name].strip()]
     for variable in (*empty_variables(os.environ), *credentials):
         mend = f"unset {variable}, or give it a value"
         money = "what it was to say does not hold"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,14 +22,16 @@ _SERVER_ERROR: Final = 500
 _MEANWHILE: Final = "nothing can be bought meanwhile"
 
 
-async def hub_findings(given: Start, *, only_clock: bool) -> AsyncIterator[Finding]:
-    """Whether the Hub answers, and how far this machine's clock is from its.
+async def hub_findings(given: Start, name: str = "", *, only_clock: bool) -> AsyncIterator[Finding]:
+    """Whether a Hub answers, and how far this machine's clock is from its.
 
     Args:
         given: what the command starts from.
+        name: the Hub's, as in `Settings.every_hub`.
         only_clock: whether only the clock matters.
     """
-    url, time = given.settings.hub.base_url, HubTime(SystemClock())
+    url, time = given.settings.every_hub[name].base_url, HubTime(SystemClock())
+    hub, clock = about("hub", name), about("clock", name)
     try:
         async with Http(url) as http:
             answer = await http.exchange(
@@ -36,26 +39,33 @@ async def hub_findings(given: Start, *, only_clock: bool) -> AsyncIterator[Findi
             )
     except ExchangeFailed as exc:
         if only_clock:
-            yield Finding(Level.OK, "clock", f"not compared with the Hub's: {url} does not answer ({exc})")
+            yield Finding(Level.OK, clock, f"not compared with the Hub's: {url} does not answer ({exc})")
         else:
-            yield _silent(given, url, exc)
+            yield _silent(given, name, url, exc)
         return
     if not only_clock:
         if answer.status >= _SERVER_ERROR:
             what, mend = f"{url} answers with HTTP {answer.status}", "wait, or ask whoever runs the Hub"
-            yield Finding(Level.FAULT, "hub", what, "calls may fail or stay in doubt meanwhile", mend)
+            yield Finding(Level.FAULT, hub, what, "calls may fail or stay in doubt meanwhile", mend)
         else:
-            yield Finding(Level.OK, "hub", f"{url} answers")
+            yield Finding(Level.OK, hub, f"{url} answers")
     time.note(answer.headers)
-    yield _clock(time.skew())
+    yield replace(_clock(time.skew()), about=clock)
 
 
-def _silent(given: Start, url: str, why: ExchangeFailed) -> Finding:
+def about(matter: str, hub: str) -> str:
+    """What a finding is about; of a further Hub, which one."""
+    return f"{matter} {hub}" if hub else matter
+
+
+def _silent(given: Start, name: str, url: str, why: ExchangeFailed) -> Finding:
     what = f"{url} does not answer: {why}"
     if is_loopback(url) and (port := urlsplit(url).port) is not None:
         mend = f"{start_line(given, port)}, or see to whatever else is to answer there"
-        return Finding(Level.FAULT, "sandbox", what, _MEANWHILE, mend)
-    return Finding(Level.FAULT, "hub", what, _MEANWHILE, "check the network and hub.base_url")
+        return Finding(Level.FAULT, about("sandbox", name), what, _MEANWHILE, mend)
+    key = "the base_url of that Hub in [[hubs]]" if name else "hub.base_url"
+    meanwhile = f"nothing can be bought from {name} meanwhile" if name else _MEANWHILE
+    return Finding(Level.FAULT, about("hub", name), what, meanwhile, f"check the network and {key}")
 
 
 def _clock(skew: float | None) -> Finding:

@@ -29,6 +29,7 @@ from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import CatalogSettings
+from jecp_mcp.source_names import NAMED
 from jecp_mcp.wire.jecp.catalog import parse_page
 from jecp_mcp.wire.jecp.headers import header, retry_after
 from jecp_mcp.wire.jecp.tiers import TIERS
@@ -89,6 +90,7 @@ class CatalogSource:
         settings: CatalogSettings,
         clock: Clock,
         *,
+        called: str = "",
         reachability: Reachability | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
@@ -97,6 +99,7 @@ class CatalogSource:
         Args:
             base_url: the Hub's origin, without a trailing slash.
             snapshot: the file that remembers the catalog, or None to remember nothing.
+            called: what every offer's key begins with, as `Offer.source_name`.
             reachability: what others who ask the same Hub know of it; nobody does where it is None.
             sleep: how `keep_fresh` waits, in seconds.
         """
@@ -107,7 +110,8 @@ class CatalogSource:
         self._clock = clock
         self._sleep = sleep
         self._filter = CatalogFilter(settings, None if settings.max_tier is None else TIERS.index(settings.max_tier))
-        self._scope = f"{self._base_url} {settings.scope()}"
+        self._called = called
+        self._scope = f"{self._base_url} {settings.scope()}{NAMED + called if called else ''}"
         self._pages: dict[str, StoredPage] = {}
         self._arrived: dict[str, StoredPage] = {}
         self._side_by_side = True
@@ -356,7 +360,8 @@ class CatalogSource:
         kept: list[Offer] = []
         excluded: set[str] = set()
         left_out: dict[str, list[str]] = {}
-        for action in page.actions:
+        for listed in page.actions:
+            action = replace(listed, source_name=self._called) if self._called else listed
             excluding = self._filter.excluding(action)
             excluded.update(excluding)
             setting = self._filter.leaving_out(action, excluding)

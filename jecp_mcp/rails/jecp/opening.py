@@ -24,15 +24,21 @@ class HubWay(Way):
     client: HubClient
 
 
-def open_hub(parts: Parts) -> HubWay:
-    """Read ``[hub]``; nothing is asked yet."""
+def open_hub(parts: Parts, name: str = "") -> HubWay:
+    """Read ``[hub]``; nothing is asked yet.
+
+    Args:
+        name: what this Hub's offers are called by where it is a further one; the settings' ``[hub]`` is its own.
+    """
     settings, clock = parts.settings, parts.clock
     origin = settings.hub.base_url
     http = Http(origin)
     client = HubClient(origin, http, parts.credentials, clock)
     jitter = secrets.SystemRandom().random
     account = HubAccount(client)
-    catalog = CatalogSource(http, origin, parts.catalog_file, settings.catalog, clock, reachability=client.reachability)
+    catalog = CatalogSource(
+        http, origin, parts.catalog_file, settings.catalog, clock, called=name, reachability=client.reachability
+    )
     return HubWay(
         rail=JecpRail(client, timeout_seconds=settings.hub.timeout_seconds, clock=clock, random=jitter),
         sources=(catalog,),

@@ -18,7 +18,7 @@ from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.rails.codes import ACCOUNT_CHANGED, TOO_LATE_TO_SEND
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
-from jecp_mcp.tools.next_actions.case import Case, Context
+from jecp_mcp.tools.next_actions.case import Case, Context, at_hub_of, named_hub
 from jecp_mcp.tools.types import Actor, NextAction
 
 TOPUPS_USD: Final = (5, 20, 100)
@@ -78,7 +78,7 @@ def topup(case: Case) -> NextAction:
         case,
         "agent",
         "Call this: it returns a payment link. Give the link to the user, who must pay; then repeat the call.",
-        call=("jecp_topup", {"amount_usd": amount}),
+        call=("jecp_topup", {"amount_usd": amount, **at_hub_of(action_of(case))}),
     )
 
 
@@ -102,7 +102,7 @@ def register(case: Case) -> NextAction:
             case,
             "agent",
             "Call this once: it makes an agent account at the Hub and keeps its key here. Then repeat the call.",
-            call=("jecp_register", {}),
+            call=("jecp_register", at_hub_of(action_of(case)) or named_hub(case)),
         )
     return next_action(
         case,

@@ -65,3 +65,14 @@ class Case:
         if seconds is None and self.said is not None:
             seconds = self.said.retry_after_seconds
         return None if seconds is None else min(max(seconds, 0), _LONGEST_WAIT)
+
+
+def at_hub_of(offer: Offer | None) -> Mapping[str, Any]:
+    """The argument that names the Hub of an offer, for the tools that take one; none for the first's."""
+    return {"hub": offer.source_name} if offer is not None and offer.source_name else {}
+
+
+def named_hub(case: Case) -> Mapping[str, Any]:
+    """The argument that names the Hub that a refusal is about, where that says so."""
+    called = case.refusal.details.get("hub")
+    return {"hub": called} if case.source == "bridge" and isinstance(called, str) else {}

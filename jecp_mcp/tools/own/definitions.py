@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any, Final
 
+from jecp_mcp.source_names import FIRST
 from jecp_mcp.tools.next_actions.builders import TOPUPS_USD
 from jecp_mcp.tools.own import output_schemas
-from jecp_mcp.tools.publishing.output_schemas import PURCHASE
+from jecp_mcp.tools.publishing.output_schemas import FLAG, PURCHASE, TEXT, list_of, record
 from jecp_mcp.tools.schemas.reading import Leniency
 from jecp_mcp.tools.types import ToolCard
 
@@ -248,19 +250,53 @@ _PAID_HTTP_CARDS: Final = (
     ),
 )
 
+_HUB_WORDS: Final[Mapping[str, str]] = {
+    "jecp_register": "At which Hub; without, at the first that has no account yet.",
+    "jecp_topup": f"Whose wallet; without, {FIRST}'s.",
+}
+
 OWN: Final[Mapping[str, ToolCard]] = {card.name: card for card in (*_CARDS, *_PAID_HTTP_CARDS)}
 """Every own tool by name, in the order of the list."""
 
 
-def own_cards(*, registered: bool, merchants: Sequence[str] | None = None) -> tuple[ToolCard, ...]:
+def by_name(hubs: Sequence[str] = ()) -> Mapping[str, ToolCard]:
+    """Every own tool by name, as it is where these Hubs are bought from: of several, some take one's name.
+
+    Args:
+        hubs: what the Hubs are called, the first one first; none where there is one Hub.
+    """
+    return {card.name: card for card in (*_cards(hubs), *_PAID_HTTP_CARDS)}
+
+
+def _cards(hubs: Sequence[str]) -> tuple[ToolCard, ...]:
+    return tuple(map(partial(_at_several, hubs=hubs), _CARDS)) if hubs else _CARDS
+
+
+def _at_several(card: ToolCard, hubs: Sequence[str]) -> ToolCard:
+    if card.name == "jecp_wallet":
+        wallets = list_of(record(hub=TEXT, url=TEXT, account=FLAG))
+        assert card.output_schema is not None
+        output = {**card.output_schema, "properties": {**card.output_schema["properties"], "wallets": wallets}}
+        return replace(card, output_schema=output)
+    if (words := _HUB_WORDS.get(card.name)) is None:
+        return card
+    hub = {"type": "string", "enum": list(hubs), "description": words}
+    schema = {**card.input_schema, "properties": {**card.input_schema["properties"], "hub": hub}}
+    return replace(card, input_schema=schema)
+
+
+def own_cards(
+    *, registered: bool, merchants: Sequence[str] | None = None, hubs: Sequence[str] = ()
+) -> tuple[ToolCard, ...]:
     """The own tools to publish.
 
     Args:
-        registered: whether there are credentials; without, there is ``jecp_register``.
+        hubs: as `by_name` has it.
+        registered: whether there are credentials at every Hub; without, there is ``jecp_register``.
         merchants: the merchants that can be paid, as the operator wrote them; None where none can, and then the tools
             for it are not there.
     """
-    cards = tuple(card for card in _CARDS if not (registered and card.name == "jecp_register"))
+    cards = tuple(card for card in _cards(hubs) if not (registered and card.name == "jecp_register"))
     if merchants is None:
         return cards
     prepare, *others = _PAID_HTTP_CARDS

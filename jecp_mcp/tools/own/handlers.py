@@ -23,7 +23,6 @@ from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.errors import SettingsError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.money import format_usdc
-from jecp_mcp.rails.jecp.client import HubClient
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.artifact_store import ArtifactStore
@@ -32,12 +31,12 @@ from jecp_mcp.tools.error_results import message_of, next_action_object
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
-from jecp_mcp.tools.own.definitions import DEFAULT_CALLS, MOST_CALLS, OWN, own_cards
+from jecp_mcp.tools.own.definitions import DEFAULT_CALLS, MOST_CALLS, by_name, own_cards
 from jecp_mcp.tools.own.history import arguments_in_short, latest_calls
+from jecp_mcp.tools.own.hubs import HubAccess, Hubs
 from jecp_mcp.tools.own.left_out import left_out_words
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.own.outages import outage_notices
-from jecp_mcp.tools.own.registration import AgentAccount
 from jecp_mcp.tools.own.wallet import Wallet, call_summary
 from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
@@ -87,8 +86,7 @@ class ToolDeps:
     wallet: Wallet
     results: Results
     store: ArtifactStore
-    hub: HubClient
-    account: AgentAccount
+    hubs: Hubs
     links: LinkPolicy
     clock: Clock
     paid_http: PaidHttpTools | None = None
@@ -107,6 +105,7 @@ class OwnTools:
         self._deps = deps
         self._check = check
         self._lookup = lookup
+        self.cards = by_name(deps.hubs.names)
         self._names = {
             known: frozenset(card.name for card in own_cards(registered=known, merchants=deps.merchants))
             for known in (True, False)
@@ -114,7 +113,7 @@ class OwnTools:
 
     def names(self) -> frozenset[str]:
         """The own tools offered now."""
-        return self._names[self._deps.account.present()]
+        return self._names[self._deps.hubs.registered]
 
     async def run(self, name: str, arguments: Mapping[str, Any], caller: Caller) -> ToolResult:
         """Run one of them with checked arguments.
@@ -146,12 +145,11 @@ class OwnTools:
             case "jecp_wallet":
                 made = await self.wallet(caller.principal)
             case "jecp_refund":
-                deps = self._deps
-                made = await refunds.refund(deps.calls, deps.hub, arguments, caller, deps.links)
+                made = await self._refund(arguments, caller)
             case "jecp_topup":
-                made = await self._topup(arguments["amount_usd"], caller)
+                made = await self._topup(self._deps.hubs.named(arguments.get("hub")), arguments["amount_usd"], caller)
             case "jecp_register":
-                made = await self._register(arguments.get("name"))
+                made = await self._register(arguments.get("hub"), arguments.get("name"))
             case _:
                 raise self._lookup.missing(name)
         return free_result(made)
@@ -164,7 +162,7 @@ class OwnTools:
             LedgerError: the books cannot be read.
         """
         if tool in self.names():
-            card = OWN[tool]
+            card = self.cards[tool]
             return {"tool": tool, "summary": card.description, "input_schema": card.input_schema}
         await self._deps.offers.look_again()
         on_shelf = await self._lookup.find(tool)
@@ -280,28 +278,42 @@ class OwnTools:
         left_out = None if current.actions else left_out_words(current)
         return made | ({} if left_out is None else {"left_out": left_out})
 
-    async def _topup(self, amount_usd: int, caller: Caller) -> dict[str, Any]:
-        if not self._deps.account.present():
+    async def _refund(self, arguments: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """As `refunds.refund`, at the Hub of the call; without one, of every Hub that answers."""
+        deps, call_id = self._deps, arguments.get("call_id")
+        if not deps.hubs.names:
+            return await refunds.refund(deps.calls, deps.hubs.first.client, arguments, caller, deps.links)
+        if call_id is None:
+            return await refunds.all_refunds(deps.calls, deps.hubs, deps.links)
+        row = await self._row(call_id, caller)
+        hub = deps.hubs.first if row is None else deps.hubs.paying(row.account)
+        return await refunds.refund(deps.calls, hub.client, arguments, caller, deps.links)
+
+    async def _topup(self, hub: HubAccess, amount_usd: int, caller: Caller) -> dict[str, Any]:
+        where = f" at the Hub {hub.called}" if self._deps.hubs.names else ""
+        if not hub.account.present():
             raise ToolFault(
                 CREDENTIALS_MISSING,
-                "There is no agent account yet, so there is no wallet. Nothing was charged.",
+                f"There is no agent account{where} yet, so there is no wallet. Nothing was charged.",
+                details=self._deps.hubs.label(hub),
             )
 
         async def checkout() -> str:
-            return await self._checkout(amount_usd)
+            return await self._checkout(hub, amount_usd)
 
         if caller.asker is None:
             reply = Reply(Decision.UNABLE, url=await checkout())
         else:
-            message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet?"
-            reply = await caller.asker.show_link(f"topup {amount_usd}", message, checkout)
+            message = f"Open the Hub's payment page, to put {amount_usd} USD into the wallet{where}?"
+            question = " ".join(["topup", str(amount_usd), *([hub.called] if where else [])])
+            reply = await caller.asker.show_link(question, message, checkout)
         type_, hint = _AFTER_LINK.get(reply.decision, ("open_url", f"{_GIVE_LINK} {_THEN}"))
         step = NextAction(type=type_, actor="human", hint=hint, source="bridge", url=reply.url)
-        made = {"amount_usd": amount_usd, "note": _TOPUP_NOTE}
+        made = {"amount_usd": amount_usd, **self._deps.hubs.label(hub), "note": _TOPUP_NOTE}
         return made | {"next_action": next_action_object(step)}
 
-    async def _checkout(self, amount_usd: int) -> str:
-        url = self._deps.links.checkout((await self._deps.hub.topup(amount_usd)).url)
+    async def _checkout(self, hub: HubAccess, amount_usd: int) -> str:
+        url = self._deps.links.checkout((await hub.client.topup(amount_usd)).url)
         if url is None:
             raise ToolFault(
                 HUB_MISBEHAVED,
@@ -310,21 +322,23 @@ class OwnTools:
             )
         return url
 
-    async def _register(self, name: str | None) -> dict[str, Any]:
-        if self._deps.account.present():
+    async def _register(self, called: str | None, name: str | None) -> dict[str, Any]:
+        hubs = self._deps.hubs
+        hub = hubs.lacking if called is None else hubs.named(called)
+        if hub is None or hub.account.present():
             raise ToolFault(
                 ALREADY_REGISTERED,
                 REGISTERED,
             )
         try:
-            made = await self._deps.account.register(name)
+            made = await hub.account.register(name)
         except (OSError, SettingsError) as exc:
             why = exc.reason if isinstance(exc, SettingsError) else exc.strerror or type(exc).__name__
             raise ToolFault(
                 CREDENTIALS_NOT_STORED,
                 f"The new account's key could not be stored: {why}. Nothing was charged.",
             ) from exc
-        shown: dict[str, Any] = {"agent_id": made.agent_id, "credentials": made.kept_in}
+        shown: dict[str, Any] = {"agent_id": made.agent_id, **hubs.label(hub), "credentials": made.kept_in}
         if made.free_calls is not None:
             shown["free_calls_remaining"] = made.free_calls
         return shown

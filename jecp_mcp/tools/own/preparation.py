@@ -20,6 +20,7 @@ from jecp_mcp.tools.codes import INVALID_ARGUMENTS, NOT_CHECKED_HERE
 from jecp_mcp.tools.error_results import next_action_object
 from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topup_amount
+from jecp_mcp.tools.next_actions.case import at_hub_of
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper_found
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.own.wallet import TIER_MISSING
@@ -139,7 +140,7 @@ def _next(
             "The wallet holds too little. Get a payment link for the user; when they have paid, execute this call.",
             "bridge",
             tool="jecp_topup",
-            arguments={"amount_usd": topup_amount(least - balance)},
+            arguments={"amount_usd": topup_amount(least - balance), **at_hub_of(found.action)},
         )
     return execute_now(made, execute)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from jecp_mcp.calls.codes import ACCOUNT_NOT_HERE, CALL_WRITTEN_OFF
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.errors import ToolFault
+from jecp_mcp.errors import PayeeError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.tools.codes import CALL_NOT_FOUND, CHARGE_NOT_PROVEN, INVALID_ARGUMENTS, NOT_CHARGED, NOT_REFUNDABLE
 from jecp_mcp.tools.error_results import next_action_object
+from jecp_mcp.tools.own.hubs import Hubs
 from jecp_mcp.tools.publishing.links import LinkPolicy, hub_id
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.account import Refund
@@ -57,6 +60,32 @@ async def refund(
         arguments={},
     )
     return {"call_id": call_id, **made, "next_action": next_action_object(step)}
+
+
+async def all_refunds(calls: Calls, hubs: Hubs, links: LinkPolicy) -> dict[str, Any]:
+    """What became of earlier requests at each of several Hubs; one that does not say is named.
+
+    Raises:
+        PayeeError: none of them says.
+        LedgerError: the ledger cannot be read.
+    """
+    listed: list[dict[str, Any]] = []
+    silent: dict[str, PayeeError] = {}
+    asked = [hub for hub in hubs if hub.account.present()]
+    for hub in asked:
+        try:
+            found = await hub.client.refunds()
+        except PayeeError as exc:
+            silent[hub.called] = exc
+            continue
+        listed += [{"hub": hub.called, **_refund_json(one, links)} for one in found[:_LISTED]]
+    if len(silent) == len(asked):
+        nobody = PayeeError(CREDENTIALS_MISSING, "There is no agent account yet. Nothing was charged.")
+        raise next(iter(silent.values()), nobody)
+    with suppress(PayeeError):
+        # Whoever does not say is named here; what the others say is noted.
+        await calls.note_refunds()
+    return {"refunds": listed, **({"did_not_answer": list(silent)} if silent else {})}
 
 
 async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:

@@ -21,6 +21,11 @@ class RegisteredAccount:
 class AgentAccount(Protocol):
     """Whether there are credentials of an agent account, and the one way to get some."""
 
+    @property
+    def free_calls(self) -> int | None:
+        """What the Hub gave with a registration of this process, None where there was none or it did not say."""
+        ...
+
     def present(self) -> bool:
         """Whether there are credentials."""
         ...

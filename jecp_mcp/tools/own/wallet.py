@@ -6,14 +6,14 @@ No Hub has an endpoint for an agent's standing: balance, trust tier and free cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import anyio
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
-from jecp_mcp.calls.ends import charge_of, kept_answer
+from jecp_mcp.calls.ends import charge_of
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge
 from jecp_mcp.calls.reader import Reader
@@ -30,20 +30,16 @@ from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.plurals import are, counted
+from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.tools.next_actions.selection import amount_charged
+from jecp_mcp.tools.own.hubs import Hubs
+from jecp_mcp.tools.own.standing import Standing, read_standing
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
-from jecp_mcp.tools.receipts import free_calls_left
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
 TIER_MISSING: Final = "INSUFFICIENT_TRUST"
 """The Hub's code for a trust tier that is too low."""
-
-_ROWS: Final = 100
-"""How far back the agent's standing is looked for, in calls."""
-
-_ANSWERS: Final = 3
-"""In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
 
 _PATIENCE_SECONDS: Final = 0.5
 """How long a paid answer waits for what is left of the limits."""
@@ -51,10 +47,6 @@ _PATIENCE_SECONDS: Final = 0.5
 _HOLDS: Final = 10
 """How many open holds are listed."""
 
-
-_TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
-_NEVER_CALLED: Final = "What is null the Hub tells with a purchase, and nothing was bought from here yet."
-_NOT_TOLD: Final = "What is null the Hub did not tell with the latest purchases; it may with a later one."
 
 _WINDOWS: Final[Mapping[Window, str]] = {
     Window.SESSION: "while this server runs",
@@ -70,12 +62,10 @@ _LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat: no to
 class Wallet:
     """Reads the books; changes nothing."""
 
-    def __init__(
-        self, calls: Calls, policy: Policy, clock: Clock, free_calls: Callable[[], int | None] = lambda: None
-    ) -> None:
-        """Read the books of `calls`; `free_calls` are those that came with a registration in this process."""
+    def __init__(self, calls: Calls, policy: Policy, clock: Clock, hubs: Hubs | None = None) -> None:
+        """Read the books of `calls`; each of the `hubs` has a wallet."""
         self._calls = calls
-        self._free_calls = free_calls
+        self._hubs = hubs or Hubs()
         self._policy = policy
         self._clock = clock
 
@@ -86,19 +76,18 @@ class Wallet:
             LedgerError: the ledger cannot be read.
         """
         reader = self._calls.reader(principal)
-        rows = await _rows(reader)
         totals = await reader.totals()
+        standings = await self._standings(reader)
         made: dict[str, Any] = {}
-        known = await _balance(reader)
-        if known is not None:
-            made["balance_usdc"], made["balance_at"] = format_usdc(known[0]), iso(known[1])
+        if self._hubs.names:
+            made["wallets"] = [
+                {"hub": hub.called, "url": hub.client.origin, "account": hub.account.present(), **one.facts()}
+                for hub, one in zip(self._hubs, standings, strict=True)
+            ]
         else:
-            made["balance_usdc"] = None
-        made |= {"free_calls_remaining": None, "trust_tier": None} | await self._status(reader, rows)
-        if any(made[name] is None for name in _TOLD_BY_HUB):
-            made["not_known"] = _NOT_TOLD if rows else _NEVER_CALLED
+            made |= standings[0].facts()
         readings = await reader.windows()
-        made["can_spend_now_usdc"] = self._spendable(readings, known)
+        made["can_spend_now_usdc"] = self._spendable(readings, [one.balance for one in standings])
         general = next((cap.per_call for cap in self._policy.caps if cap.pattern is None), None)
         if general is not None:
             made["per_call_usdc"] = format_usdc(general)
@@ -123,7 +112,26 @@ class Wallet:
             made["ledger_trouble"] = reader.trouble
         return made
 
-    def _spendable(self, readings: Sequence[MeterReading], known: tuple[MicroUSDC, int] | None) -> str | None:
+    async def _standings(self, reader: Reader) -> list[Standing]:
+        """How each Hub's account stands, in their order; of one Hub, as everything that is paid from here."""
+        hubs = tuple(self._hubs)
+        if not self._hubs.names:
+            return [await read_standing(reader, None, hubs[0].account.free_calls if hubs else None)]
+        return [
+            await read_standing(reader, (JecpRail.name, one.client.account_id), one.account.free_calls) for one in hubs
+        ]
+
+    async def _standing(self, reader: Reader, offer: Offer, *, status: bool) -> Standing:
+        """How the account stands that pays for an offer."""
+        if not self._hubs.names:
+            hub = next(iter(self._hubs), None)
+            return await read_standing(reader, None, None if hub is None else hub.account.free_calls, status=status)
+        paid_by = reader.paying(offer)
+        if paid_by is None:
+            return Standing()
+        return await read_standing(reader, paid_by, self._hubs.paying(paid_by[1]).account.free_calls, status=status)
+
+    def _spendable(self, readings: Sequence[MeterReading], balances: Sequence[MicroUSDC | None]) -> str | None:
         """What all calls from now on may cost together before a limit on every call, or the wallet, ends it.
 
         None where that is not known: what the limits leave says nothing of a wallet whose balance nobody has told.
@@ -131,19 +139,22 @@ class Wallet:
         if self._policy.expires_at is not None and self._policy.expires_at <= self._clock.now():
             return format_usdc(0)
         least = min((_left(one) for one in readings if one.meter.pattern is None), default=None)
-        if least != 0 and known is None:
+        known = [one for one in balances if one is not None]
+        if least != 0 and len(known) < len(balances):
             return None
-        ends = [one for one in (least, None if known is None else known[0]) if one is not None]
+        ends = [*([] if least is None else [least]), *([sum(known)] if len(known) == len(balances) else [])]
         return format_usdc(min(ends))
 
-    async def balance(self, principal: Principal) -> MicroUSDC | None:
-        """The balance the Hub last told, or None.
+    async def balance(self, principal: Principal, offer: Offer | None = None) -> MicroUSDC | None:
+        """The balance last told of the wallet that pays for an offer, or of any where none is given; or None.
 
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        known = await _balance(self._calls.reader(principal))
-        return None if known is None else known[0]
+        reader = self._calls.reader(principal)
+        if offer is None:
+            return (await read_standing(reader, None, None, status=False)).balance
+        return (await self._standing(reader, offer, status=False)).balance
 
     async def after(
         self, end: CallEnd, bought: tuple[Offer, str] | None, caller: Caller, *, labelled: bool = False
@@ -191,13 +202,19 @@ class Wallet:
         try:
             reader = self._calls.reader(principal)
             readings = {one.meter.label: one for one in await reader.windows()}
-            known = await _balance(reader)
             told = any(one.tier_rank or not one.payee for one, _ in bought)
-            status = await self._status(reader, await _rows(reader)) if told else {}
+            offers = {self._place(one): one for one, _ in bought}
+            standings = {place: await self._standing(reader, one, status=told) for place, one in offers.items()}
         except LedgerError as exc:
             return [{"blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
-        balance = None if known is None else known[0]
-        return [self._allowance(*one, principal, readings, balance, status, most) for one in bought]
+        return [
+            self._allowance(action, tool, principal, readings, standings[self._place(action)], most)
+            for action, tool in bought
+        ]
+
+    def _place(self, offer: Offer) -> str:
+        """Where one account pays for whatever is on offer."""
+        return offer.source if self._hubs.names else ""
 
     def _allowance(
         self,
@@ -205,10 +222,10 @@ class Wallet:
         tool: str,
         principal: Principal,
         readings: Mapping[str, MeterReading],
-        balance: MicroUSDC | None,
-        status: Mapping[str, Any],
+        standing: Standing,
         most: MicroUSDC | None,
     ) -> dict[str, Any]:
+        balance, status = standing.balance, standing.status
         quote, hold = action.listed, self.most(action, tool)
         hold = hold if most is None else min(hold, most)
         least = quote.least(hold)
@@ -251,11 +268,6 @@ class Wallet:
         """What would be held for a call of an action, micro-USDC."""
         return bound(self._policy, action, tool, action.listed, self._calls.most_per_call(action))
 
-    async def _status(self, reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
-        """What the Hub's answers tell of the account; before the first, what came with its registration."""
-        first = {} if rows or (free := self._free_calls()) is None else {"free_calls_remaining": free}
-        return first | await _account_status(reader, rows)
-
     def permits(self, action: Offer, tool: str) -> bool:
         """Whether the mandate lets this action be bought without asking anybody, as long as its windows have room."""
         return not self.objections(action, tool)
@@ -272,32 +284,6 @@ def free_call_words(action: Offer, left: int | None) -> str | None:
     return f"This call is free: {calls} left, for the Hub's own actions only."
 
 
-async def _rows(reader: Reader) -> Sequence[CallRow]:
-    """The latest calls that an account of this process paid for."""
-    return [row for row in await reader.latest(limit=_ROWS) if reader.paid_here(row)]
-
-
-async def _account_status(reader: Reader, rows: Sequence[CallRow]) -> dict[str, Any]:
-    """Free calls, trust tier and the calls to the next one, as far as the Hub's latest answers tell them."""
-    answered = [row for row in rows if row.answered]
-    # Of the reference Hub's actions, only its own are answered with a tier.
-    looked_at = {row.number: row for row in (*answered[:_ANSWERS], *_of_the_hub(answered)[:_ANSWERS])}
-    made: dict[str, Any] = {}
-    for number in sorted(looked_at, reverse=True):
-        row = await reader.call(looked_at[number].call_id)
-        answer = None if row is None else kept_answer(row)
-        if answer is None:
-            continue
-        free = free_calls_left(answer)
-        if free is not None:
-            made.setdefault("free_calls_remaining", free)
-        if answer.standing in TIERS:
-            made.setdefault("trust_tier", answer.standing)
-    if "trust_tier" in made and made["trust_tier"] != TIERS[-1]:
-        made["next_tier"] = _next_tier(made["trust_tier"], rows)
-    return made
-
-
 async def _holds(reader: Reader) -> dict[str, Any]:
     """The calls that hold money without a proven end, newest first."""
     rows = await reader.holding(limit=_HOLDS + 1)
@@ -309,14 +295,6 @@ async def _excessive(reader: Reader) -> dict[str, Any]:
     """The calls for which the payee took more than they were allowed to cost; a person must look at them."""
     rows = await reader.excessive(limit=_HOLDS)
     return {"charged_too_much": [call_summary(row) for row in rows]} if rows else {}
-
-
-async def _balance(reader: Reader) -> tuple[MicroUSDC, int] | None:
-    """The balance the Hub last told this account, and when (Unix ms); it moves when other programs use it."""
-    row = await reader.last_told()
-    if row is None or row.balance_after is None:
-        return None
-    return row.balance_after, row.ended_at or row.created_at
 
 
 def call_summary(row: CallRow) -> dict[str, Any]:
@@ -354,17 +332,6 @@ def call_summary(row: CallRow) -> dict[str, Any]:
     if known_as is not None:
         made["transaction_id"] = known_as
     return made
-
-
-def _of_the_hub(rows: Sequence[CallRow]) -> list[CallRow]:
-    return [row for row in rows if not row.payee]
-
-
-def _next_tier(tier: str, rows: Sequence[CallRow]) -> dict[str, Any]:
-    """The next trust tier and the most calls it can still take: the Hub counts them, and may have seen more."""
-    following = TIERS[TIERS.index(tier) + 1]
-    seen = sum(row.state in CHARGED or row.answered for row in rows)
-    return {"tier": following, "calls_to_go_at_most": max(1, TIER_CALLS[following] - max(TIER_CALLS[tier], seen))}
 
 
 def _left(one: MeterReading) -> MicroUSDC:

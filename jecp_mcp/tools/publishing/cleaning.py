@@ -181,8 +181,11 @@ def look_alike_words(action: Offer, famous: str) -> str:
 
 
 def provider_of(action: Offer) -> str:
-    """Who provides an action: its namespace, or the Hub itself."""
-    return clean(action.payee, TITLE_LENGTH, one_line=True) or "the Hub"
+    """Who provides an action: its namespace, or the Hub itself; and of several Hubs, at which but at the first."""
+    payee, where = clean(action.payee, TITLE_LENGTH, one_line=True), action.source_name
+    if not where:
+        return payee or "the Hub"
+    return f"{payee} at {where}" if payee else f"the Hub {where}"
 
 
 def sunset_words(deprecation: Deprecation, tool: str | None = None) -> str:

@@ -1,11 +1,11 @@
 """Tool names: short, valid in every host, stable, and never two for one or one for two. Pure: no I/O.
 
-A name is ``namespace_capability_action`` (``capability_action`` for a Hub's built-in) where that is within
-`NAME_LENGTH` and nothing was lost on the way; otherwise it ends in a hash of the action's key. Both forms depend on
-the key alone, so an addition elsewhere in the catalog renames nothing. Only ids outside the protocol's grammar, which
-has no underscore and no capital, can still meet; then the ids inside the grammar keep the plain name. And a name once
-given is never given to another action while the process lives: hosts keep tool lists, and a call paid for must buy
-what the name meant when it was read.
+A name is ``namespace_capability_action`` (``capability_action`` for a Hub's built-in), behind ``source__`` where its
+source is called by a name, if that is within `NAME_LENGTH` and nothing was lost on the way; otherwise it ends in a hash
+of the action's key. Both forms depend on the key alone, so an addition elsewhere in the catalog renames nothing. Only
+ids outside the protocol's grammar, which has no underscore and no capital, can still meet; then the ids inside the
+grammar keep the plain name. And a name once given is never given to another action while the process lives: hosts keep
+tool lists, and a call paid for must buy what the name meant when it was read.
 
 Hosts that take other lengths are given other names, which follow from the key and the length alone. Each of them leads
 to the action, whoever uses it.
@@ -35,7 +35,7 @@ REMEMBERED: Final = 20_000
 _HASH_LENGTHS: Final = (8, 16, 32)
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
-_GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+_GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9]*::)?(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
 _BETWEEN_IDS: Final = "/.:"
 _SLASHES: Final = str.maketrans(dict.fromkeys(_BETWEEN_IDS, "/"))
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})

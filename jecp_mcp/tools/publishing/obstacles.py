@@ -26,10 +26,9 @@ class Obstacles:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
 
-    @property
-    def any_denied(self) -> bool:
-        """Whether there may be actions that are not published."""
-        return self._policy.restricts
+    def allows_all_like(self, key: str) -> bool:
+        """Whether an action of this key is published, whatever else is said of it."""
+        return self._policy.allows_all_like(key)
 
     def permits(self, offer: Offer, tool: str) -> bool:
         """Whether an action may be bought at all, and so is published."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,6 +20,8 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.money import format_usdc
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
+from jecp_mcp.settings.patterns import matches
+from jecp_mcp.source_names import NAMED
 from jecp_mcp.tools.publishing.cleaning import (
     TITLE_LENGTH,
     clean,
@@ -209,7 +210,8 @@ class ToolRegistry:
         said = named or (action.deprecation.successor if action.deprecation is not None else None)
         plain = split_version(said)[0] if said else ""
         for text in (f"{plain}:{action.action}", plain) if plain else ():
-            found = self.find(text)
+            # Another source's of the same id is another offer.
+            found = self.find(f"{action.source_name}{NAMED}{text}" if action.source_name else text)
             if found is not None and found.key != action.key and found.key not in self._vetting.held:
                 return self._names().name(found.key)
         return None
@@ -217,9 +219,13 @@ class ToolRegistry:
     def _permitted(self, keys: list[str]) -> list[str]:
         """Those that may be bought at all; a catalog of which everything may is not looked at."""
         obstacles, names = self._obstacles, self._names
-        if obstacles is None or not obstacles.any_denied:
+        if obstacles is None:
             return keys
-        return [key for key in keys if obstacles.permits(self._actions[key], names().name(key) or key)]
+        return [
+            key
+            for key in keys
+            if obstacles.allows_all_like(key) or obstacles.permits(self._actions[key], names().name(key) or key)
+        ]
 
     def _names(self) -> Names:
         """The current catalog's names; made when first needed, which a start that only publishes our own does not."""
@@ -244,7 +250,7 @@ class ToolRegistry:
         pins = self._settings.pinned
         if not pins:
             return []
-        return [key for key in keys if self._names().name(key) in pins or any(fnmatchcase(key, pin) for pin in pins)]
+        return [key for key in keys if self._names().name(key) in pins or any(matches(pin, (key,)) for pin in pins)]
 
     def _make(self, action: Offer) -> PublishedTool | Unfit:
         held = self._vetting.held.get(action.key)

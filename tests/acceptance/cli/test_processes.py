@@ -545,7 +545,9 @@ def test_the_settings_are_shown_with_where_they_come_from_and_without_a_secret(
     assert settings["tools.mode"] == {"value": "search", "from": "the environment variable JECP_MCP_TOOLS__MODE"}
     assert settings["hub.base_url"] == {"value": NOWHERE, "from": "the command line"}
     assert settings["mandate.per_call_usdc"] == {"value": "0.25", "from": None}
-    assert set(settings) == {f"{name}.{key}" for name, one in Settings() for key in type(one).model_fields}
+    assert set(settings) == {
+        f"{name}.{key}" for name, one in Settings() if name != "hubs" for key in type(one).model_fields
+    }
     assert told["credentials"] == {
         "agent_id": env["JECP_AGENT_ID"],
         "api_key": "********",

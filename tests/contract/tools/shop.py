@@ -35,6 +35,7 @@ from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.own.handlers import ToolDeps
+from jecp_mcp.tools.own.hubs import HubAccess, Hubs
 from jecp_mcp.tools.own.registration import RegisteredAccount
 from jecp_mcp.tools.own.wallet import Wallet
 from jecp_mcp.tools.publishing.links import LinkPolicy
@@ -275,6 +276,7 @@ async def opened(
         mint=lambda: f"call_{next(ids):04}",
     )
     links, chosen = LinkPolicy(HUB), artifacts or ArtifactSettings()
+    hubs = Hubs([HubAccess("", account, account)])  # type: ignore[arg-type]  # it stands for both
     store = ArtifactStore(path / "artifacts", chosen, clock, shared_disk=shared_disk)
     deps = ToolDeps(
         views=Views(registry, settings),
@@ -282,11 +284,10 @@ async def opened(
         offers=AllOffers([source]),
         finder=Finder(lambda: shop.published),
         calls=calls,
-        wallet=Wallet(calls, policy, clock, lambda: account.free_calls),
+        wallet=Wallet(calls, policy, clock, hubs),
         results=Results(store, chosen, links),
         store=store,
-        hub=account,
-        account=account,
+        hubs=hubs,
         links=links,
         clock=clock,
     )

@@ -12,8 +12,10 @@ import click
 import pytest
 
 from jecp_mcp.cli.main import COMMANDS, jecp_mcp
+from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Settings, find_credentials, load_settings
+from jecp_mcp.mandate.policy import Policy
+from jecp_mcp.settings import NamedHubSettings, Settings, find_credentials, load_settings
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config" / "jecp-mcp.toml"
@@ -28,7 +30,7 @@ def _no_settings_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def sections() -> dict[str, type[Any]]:
-    return {name: field.annotation for name, field in Settings.model_fields.items()}  # type: ignore[misc]
+    return {name: field.annotation for name, field in Settings.model_fields.items() if name != "hubs"}  # type: ignore[misc]
 
 
 def uncommented() -> str:
@@ -43,6 +45,8 @@ def test_the_example_settings_are_exactly_the_defaults() -> None:
 
 def test_the_example_settings_show_every_key_there_is() -> None:
     shown = tomllib.loads(uncommented())
+    [further] = shown.pop("hubs")
+    assert set(further) == set(NamedHubSettings.model_fields)
     assert set(shown) == set(sections())
     for name, model in sections().items():
         assert set(shown[name]) == set(model.model_fields), name
@@ -56,6 +60,16 @@ def test_the_example_settings_with_everything_switched_on_are_valid(tmp_path: Pa
     settings = load_settings(path, environ={})
     assert settings.mandate.approve_above_usdc == 100_000
     assert settings.mandate.limits[0].match == "docs/*"
+
+
+def test_the_example_with_two_hubs_buys_from_both_what_it_says() -> None:
+    policy = Policy.from_settings(load_settings(EXAMPLE.with_name("two-hubs.toml"), environ={}).mandate)
+
+    def permits(capability: str, hub: str) -> bool:
+        return policy.permits(Offer(capability, "make", "", Price(None), source_name=hub), "tool")
+
+    assert [permits("docs/pdf", ""), permits("maps/route", ""), permits("docs/pdf", "eu")] == [True] * 3
+    assert [permits("maps/route", "eu"), permits("docs/mail", "eu"), permits("docs/mail", "")] == [False] * 3
 
 
 def yaml(text: str) -> Any:

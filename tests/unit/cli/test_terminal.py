@@ -20,6 +20,7 @@ from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.mandate.statement import Line, Statement
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.plurals import are, counted
+from jecp_mcp.settings import HubSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +77,7 @@ async def test_a_question_is_in_lines_that_break_between_words(monkeypatch: pyte
     question = Question(
         "local", "docs", "x", "docs/invoice:create", MicroUSDC(90_000), QuoteKind.EXACT, "", "f", because, {"text": "a"}
     )
-    await Asker("https://hub.example").approve(question)
+    await Asker({"": HubSettings(base_url="https://hub.example")}).approve(question)
     assert " ".join(asked[0].split()) == (f"{because} Buy docs/invoice:create for 0.09 USDC at https://hub.example?")
     assert max(map(len, asked[0].splitlines())) <= 29
     assert '"text": "a"' in terminal.getvalue()

@@ -42,6 +42,7 @@ url = "postgresql://db.example/jecp"
 DEFAULTS = {
     f"JECP_MCP_{section}__{key}".upper(): info.default
     for section, field in Settings.model_fields.items()
+    if section != "hubs"
     for key, info in field.annotation.model_fields.items()  # type: ignore[union-attr]
 }
 LISTS = [variable for variable, default in DEFAULTS.items() if isinstance(default, tuple)]

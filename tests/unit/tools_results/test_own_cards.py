@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from jecp_mcp.tools.own.definitions import own_cards
+from jecp_mcp.tools.own.definitions import OWN, by_name, own_cards
 from jecp_mcp.tools.types import ToolCard
 
 NAMED = [f"https://shop-{number}.example.com" for number in range(12)]
@@ -34,3 +34,18 @@ def test_each_tool_that_pays_merchants_takes_little_of_a_prompt_whoever_is_liste
 )
 def test_the_model_is_told_whom_it_may_buy_from(merchants: list[str], said: str) -> None:
     assert cards(merchants)[0].description.endswith(said)
+
+
+def test_only_where_there_are_several_hubs_do_tools_take_one() -> None:
+    alone, several = own_cards(registered=False), own_cards(registered=False, hubs=("hub", "eu"))
+    assert own_cards(registered=False, hubs=()) == alone
+    changed = {
+        one.name: other.input_schema["properties"].keys() - one.input_schema["properties"].keys()
+        for one, other in zip(alone, several, strict=True)
+        if one != other
+    }
+    assert changed == {"jecp_register": {"hub"}, "jecp_topup": {"hub"}, "jecp_wallet": set()}
+    assert by_name() == OWN
+    [topup] = [one for one in several if one.name == "jecp_topup"]
+    assert topup.input_schema["properties"]["hub"]["enum"] == ["hub", "eu"]
+    assert by_name(("hub", "eu"))["jecp_topup"] == topup
