@@ -106,6 +106,7 @@ class JecpClient(HubConnection):
         self._hub = HubClient(base_url, self._http, lambda: self._identity, self._clock)
         self._timeout = timeout
         self._on_retry = on_retry
+        self._sleep = anyio.sleep
         self._reading_guide = anyio.Lock()
         self.catalog = Catalog(self._http, self._hub.origin, self._clock)
         self.subscriptions = Subscriptions(self._hub)
@@ -380,7 +381,7 @@ class JecpClient(HubConnection):
             number += 1
             if self._on_retry is not None:
                 self._on_retry(Retry(call_id, number, seconds))
-            await anyio.sleep(seconds)
+            await self._sleep(seconds)
 
         jitter = secrets.SystemRandom().random
         return JecpRail(

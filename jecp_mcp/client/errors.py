@@ -237,7 +237,7 @@ _MANDATE_STEPS: Final[Mapping[str, JSONObject]] = MappingProxyType(
             (
                 "ask_user",
                 "human",
-                "Approve it under the code by jecp-mcp approve, or give the mandate an approve callback, and call again.",
+                "Approve it by jecp-mcp approve, or give the mandate an approve callback; then call again.",
                 (calls.APPROVAL_REQUIRED,),
             ),
             (
