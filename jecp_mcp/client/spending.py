@@ -164,9 +164,8 @@ class MandatedCalls:
         Raises:
             JecpError: it was refused, by the mandate or by the Hub, or is not answered.
         """
-        return await self._buy(
-            _Watch(asked=self._approve), await self._offer(capability, action), arguments, most, label
-        )
+        offer = await self._offer(capability, action)
+        return self._delivered(await self._buy(_Watch(asked=self._approve), offer, arguments, most, label))
 
     async def stream(
         self, capability: str, action: str, arguments: Mapping[str, Any], most: MicroUSDC | None, label: str
@@ -194,7 +193,7 @@ class MandatedCalls:
 
         assert self._tasks is not None, "a client with a mandate is open"
         self._tasks.start_soon(run)
-        return (lambda: watch.call_id), _heard(receive)
+        return (lambda: watch.call_id), self._heard(receive)
 
     async def find_out(self, call_id: str) -> InvokeResult:
         """What became of a call of this ledger; its payee is asked where that is not known.
@@ -206,7 +205,7 @@ class MandatedCalls:
         end = await self._calls.resolve(call_id)
         if end is None:
             raise ValueError(f"the ledger has no call {call_id[:64]!r}")
-        return await self._result(end, 0)
+        return self._delivered(await self._result(end, 0))
 
     async def open_calls(self) -> tuple[str, ...]:
         """The ids of the calls that hold money without a proven end, newest first.
@@ -243,9 +242,22 @@ class MandatedCalls:
         if not attempts:
             row = await self._calls.reader(LOCAL).call(end.call_id)
             attempts = 1 if row is None else row.attempts
-        self._calls.delivered(end)
         cost = None if end.estimated or charged is None else end.amount
         return result_of_answer(end.answer, end.call_id, charged, cost, attempts)
+
+    def _delivered(self, result: InvokeResult) -> InvokeResult:
+        """Note that an answer has reached the program: the identical call is another purchase from then on."""
+        self._ledger.note_delivery(result.request_id)
+        return result
+
+    async def _heard(
+        self, receive: MemoryObjectReceiveStream[StreamEvent | Exception]
+    ) -> AsyncGenerator[StreamEvent, None]:
+        with receive:
+            async for event in receive:
+                if isinstance(event, Exception):
+                    raise event
+                yield self._delivered(event) if isinstance(event, InvokeResult) else event
 
     async def _offer(self, capability: str, action: str) -> Offer:
         """What an action costs now.
@@ -284,13 +296,3 @@ async def _give(send: MemoryObjectSendStream[StreamEvent | Exception], event: St
     except anyio.BrokenResourceError:
         # Nobody listens any more; the call itself goes on.
         return
-
-
-async def _heard(
-    receive: MemoryObjectReceiveStream[StreamEvent | Exception],
-) -> AsyncGenerator[StreamEvent, None]:
-    with receive:
-        async for event in receive:
-            if isinstance(event, Exception):
-                raise event
-            yield event
