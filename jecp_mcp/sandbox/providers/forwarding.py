@@ -26,6 +26,7 @@ from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.jecp.envelope import PROTOCOL
 from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from jecp_mcp.wire.jecp.stream import (
+    CONNECTION_ENDED,
     CallStream,
     Cancelled,
     Completed,
@@ -234,6 +235,8 @@ def _ended(ending: Ending, used: Mapping[str, Any], tariff: Tariff) -> Work:
             raise _failed(_OK, {"error": {"code": refusal.code, "message": refusal.message}})
         case Cancelled(reason, said=True):
             raise Refused("PROVIDER_ERROR", f"The provider cancelled its stream: {reason[:_MOST_WORDS]}")
+        case Cancelled(reason) if reason != CONNECTION_ENDED:
+            raise Refused("PROVIDER_ERROR", f"The provider's stream cannot be read: {reason}.")
         case Cancelled():
             raise Refused("PROVIDER_DISCONNECT", "The provider's stream ended before the call did.")
         case _:
