@@ -256,6 +256,7 @@ _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
     {
         "AUTH_REQUIRED": AuthError,
         "INVALID_API_KEY": AuthError,
+        "INVALID_PROVIDER": AuthError,
         "AGENT_NOT_FOUND": AuthError,
         "INSUFFICIENT_BALANCE": InsufficientBalanceError,
         "PAYMENT_REQUIRED": InsufficientBalanceError,
