@@ -20,7 +20,14 @@ from jecp_mcp.calls.codes import LEDGER_UNAVAILABLE
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.client.catalog import Catalog
-from jecp_mcp.client.errors import CapabilityNotFoundError, error_of, error_without_answer
+from jecp_mcp.client.errors import (
+    CapabilityNotFoundError,
+    HubUnreachableError,
+    JecpError,
+    RateLimitError,
+    error_of,
+    error_without_answer,
+)
 from jecp_mcp.client.mandate import Approve, Mandate
 from jecp_mcp.client.results import InvokeResult, result_of_answer
 from jecp_mcp.client.streams import StreamEvent
@@ -279,15 +286,16 @@ class MandatedCalls:
     async def _listed(self, capability: str) -> tuple[Offer, ...]:
         try:
             return await self._catalog.capability(capability)
-        except CapabilityNotFoundError:
-            raise
-        except Exception as exc:
+        except JecpError as exc:
+            if isinstance(exc, CapabilityNotFoundError | HubUnreachableError | RateLimitError):
+                raise
             # A Hub without that endpoint lists it all the same.
             wanted = split_capability(capability)
-            if wanted.version is not None or getattr(exc, "status", None) != 404:  # noqa: PLR2004 - HTTP Not Found
-                raise
-            listed = await self._catalog.offers(namespace=wanted.capability.partition("/")[0])
-            return tuple(offer for offer in listed if offer.capability == wanted.capability)
+            return tuple(
+                offer
+                for offer in await self._catalog.offers(namespace=wanted.namespace or None)
+                if offer.capability == wanted.capability and wanted.version in (None, offer.version)
+            )
 
 
 async def _give(send: MemoryObjectSendStream[StreamEvent | Exception], event: StreamEvent | Exception) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import tomllib
 import uuid
@@ -21,7 +20,7 @@ from jecp_mcp import JecpClient, JecpProviderClient
 from jecp_mcp.wire.jecp.stream import EventSplitter
 from tests.acceptance.roads import SandboxHub, sandbox
 from tests.contract.providers.conftest import endpoint, manifest
-from tests.faults.rails.raw_hub import Request, raw_hub
+from tests.faults.rails.raw_hub import Request, passes_on, raw_hub
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -159,18 +158,8 @@ OURS: dict[str, Ours] = {
 
 
 async def test_our_client_sends_the_same_but_for_what_is_said(place: SandboxHub) -> None:
-    async def pass_on(request: Request, writer: asyncio.StreamWriter) -> None:
-        async with httpx2.AsyncClient(base_url=place.url, timeout=60) as client:
-            kept = {name: value for name, value in request.headers.items() if name not in {"host", "content-length"}}
-            answer = await client.request(request.method, request.path, headers=kept, content=request.body)
-        head = [f"HTTP/1.1 {answer.status_code} OK", f"content-length: {len(answer.content)}", "connection: close"]
-        head += [f"content-type: {answer.headers['content-type']}", f"date: {answer.headers['date']}"]
-        writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + answer.content)
-        await writer.drain()
-        writer.close()
-
     with staged(place, "interop-ours") as stage:
-        async with raw_hub(pass_on) as hub:
+        async with raw_hub(passes_on(place.url)) as hub:
             client = JecpClient(stage.hub.agent_id, stage.hub.api_key, base_url=hub.url)
 
             def provider() -> JecpProviderClient:

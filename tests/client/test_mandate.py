@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -41,6 +42,7 @@ from tests.client.mandate_worker import Life, live
 from tests.crash.calls.children import Child, ledger_rows
 from tests.crash.calls.paying import at_once
 from tests.crash.mandate.points import spread
+from tests.faults.rails.raw_hub import Request, passes_on, raw_hub, says
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -248,6 +250,21 @@ async def test_what_goes_with_the_other_kind_of_client_is_said(agent: SandboxHub
         with pytest.raises(ValueError, match="with a mandate"):
             await plain.find_out("call_1")
     assert charges(agent) == []
+
+
+async def test_a_hub_that_only_lists_its_catalog_is_bought_from_too(agent: SandboxHub, tmp_path: Path) -> None:
+    async def only_lists(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.path.startswith("/v1/capabilities/"):
+            return await says(b"nothing here", "404 Not Found", kind="text/plain")(request, writer)
+        return await passes_on(agent.url)(request, writer)
+
+    async with raw_hub(only_lists) as raw:
+        mandate = Mandate(tmp_path / "ledger.sqlite")
+        async with JecpClient(agent.agent_id, agent.api_key, base_url=raw.url, mandate=mandate) as hub:
+            assert (await hub.invoke(*COUNT, text("one two"))).output["words"] == 2
+            with pytest.raises(ActionNotFoundError):
+                await hub.invoke("text-stats@9.9.9", "count", text("one"))
+    assert len(charges(agent)) == 1
 
 
 async def test_what_the_program_raises_is_its_own(agent: SandboxHub, tmp_path: Path) -> None:
