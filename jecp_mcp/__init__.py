@@ -44,7 +44,7 @@ _EXPORTED = {
     "JecpClient": "client.agent",
     "JecpProviderClient": "client.provider",
     "Mandate": "client.mandate",
-    "Retry": "client.agent",
+    "Retry": "client.orders",
     "InvokeResult": "client.results",
     "JecpStream": "client.streams",
     "Subscription": "wire.jecp.subscriptions",

@@ -1,5 +1,4 @@
 from jecp_mcp.client.agent import JecpClient as JecpClient
-from jecp_mcp.client.agent import Retry as Retry
 from jecp_mcp.client.errors import ActionNotFoundError as ActionNotFoundError
 from jecp_mcp.client.errors import ApprovalError as ApprovalError
 from jecp_mcp.client.errors import AuthError as AuthError
@@ -30,6 +29,7 @@ from jecp_mcp.client.errors import UnsupportedMediaTypeError as UnsupportedMedia
 from jecp_mcp.client.errors import UrlBlockedError as UrlBlockedError
 from jecp_mcp.client.errors import WebhookVerificationError as WebhookVerificationError
 from jecp_mcp.client.mandate import Mandate as Mandate
+from jecp_mcp.client.orders import Retry as Retry
 from jecp_mcp.client.provider import JecpProviderClient as JecpProviderClient
 from jecp_mcp.client.results import InvokeResult as InvokeResult
 from jecp_mcp.client.streams import JecpStream as JecpStream

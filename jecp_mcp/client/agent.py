@@ -6,7 +6,6 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +16,7 @@ from jecp_mcp.client.answers import answer_to
 from jecp_mcp.client.catalog import Catalog
 from jecp_mcp.client.connection import HubConnection
 from jecp_mcp.client.errors import JecpError
-from jecp_mcp.client.orders import Amount, Order, Unwritten, budget_of, payload_of
+from jecp_mcp.client.orders import Amount, Order, Retry, Unwritten, budget_of, most_of, payload_of
 from jecp_mcp.client.results import InvokeResult, result_of
 from jecp_mcp.client.streams import JecpStream, OneStream
 from jecp_mcp.client.subscriptions import Subscriptions
@@ -39,15 +38,6 @@ from jecp_mcp.wire.jecp.provenance import build
 if TYPE_CHECKING:
     from jecp_mcp.client.mandate import Mandate
     from jecp_mcp.client.spending import MandatedCalls
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A call that is sent again under its id: after `wait_seconds`; `number` counts from 1."""
-
-    request_id: str
-    number: int
-    wait_seconds: float
 
 
 class JecpClient(HubConnection):
@@ -211,8 +201,7 @@ class JecpClient(HubConnection):
         if self._by_mandate(
             label, expires_at=expires_at, request_id=request_id, replay=replay or None, timeout=timeout
         ):
-            most = None if budget is None else budget_of(budget)
-            return await self._open().buy(capability, action, arguments, most, label)
+            return await self._open().buy(capability, action, arguments, most_of(budget), label)
         order = await self._order((capability, action, arguments), budget, expires_at, request_id, timeout)
         call_id, payload = order.call_id, pack(order.payload)
         request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, order.budget, payload, order.until)
@@ -269,8 +258,7 @@ class JecpClient(HubConnection):
             ValueError: as `invoke`.
         """
         if self._by_mandate(label, expires_at=expires_at, request_id=request_id):
-            most = None if budget is None else budget_of(budget)
-            heard = JecpStream(*await self._open().stream(capability, action, arguments, most, label))
+            heard = JecpStream(*await self._open().stream(capability, action, arguments, most_of(budget), label))
             async with aclosing(heard):
                 yield heard
             return

@@ -21,6 +21,15 @@ Amount = str | int | Decimal
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """A call that is sent again under its id: after `wait_seconds`; `number` counts from 1."""
+
+    request_id: str
+    number: int
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A call that is to leave: `budget` in micro-USDC; `until` is the last instant for it."""
 
@@ -53,6 +62,11 @@ def budget_of(budget: Amount | None) -> MicroUSDC:
     """The most a call may cost, micro-USDC; without a word the most that a mandate can carry."""
     most = JecpRail.most_per_call
     return most if budget is None else min(parse_usdc(budget), most)
+
+
+def most_of(budget: Amount | None) -> MicroUSDC | None:
+    """The same for a call through a mandate: without a word, what the mandate allows."""
+    return None if budget is None else budget_of(budget)
 
 
 class Unwritten:

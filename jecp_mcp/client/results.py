@@ -27,7 +27,7 @@ class InvokeResult:
         billing: what the Hub says about money, in micro-USDC.
         provider: who answered, in the Hub's words.
         version: the capability's version that answered.
-        attempts: how many attempts may have reached the Hub.
+        attempts: how many attempts of this call may have reached the Hub; 0 where one before it brought the answer.
         notices: what else is worth knowing, such as a coming sunset.
         raw: the whole parsed envelope, without the key.
     """

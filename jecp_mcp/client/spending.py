@@ -212,7 +212,7 @@ class MandatedCalls:
         end = await self._calls.resolve(call_id)
         if end is None:
             raise ValueError(f"the ledger has no call {call_id[:64]!r}")
-        return self._delivered(await self._result(end, 0))
+        return self._delivered(self._result(end))
 
     async def open_calls(self) -> tuple[str, ...]:
         """The ids of the calls that hold money without a proven end, newest first.
@@ -237,18 +237,15 @@ class MandatedCalls:
             _watch.reset(token)
         if watch.fault is not None and not end.took_effect:
             raise watch.fault
-        return await self._result(end, watch.attempts)
+        return self._result(end, watch.attempts)
 
-    async def _result(self, end: CallEnd, attempts: int) -> InvokeResult:
+    def _result(self, end: CallEnd, attempts: int = 0) -> InvokeResult:
         charged = _CHARGED[end.charge]
         if end.answer is None:
             assert isinstance(end.refusal, Refusal), "a call ends in an answer or a refusal"
             self._offers.clear()
             raise error_of(end.refusal, charged=charged, request_id=end.call_id, mandated=True)
         assert end.call_id is not None, "what was answered has a call"
-        if not attempts:
-            row = await self._calls.reader(LOCAL).call(end.call_id)
-            attempts = 1 if row is None else row.attempts
         cost = None if end.estimated or charged is None else end.amount
         return result_of_answer(end.answer, end.call_id, charged, cost, attempts)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -80,23 +80,25 @@ class EventStream(Response):
 
     async def _send_events(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async for chunk in self._events():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with aclosing(self._events()) as events:
+            async for chunk in events:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncGenerator[bytes, None]:
         accepted, call = self._accepted, self._accepted.call
         started = time.monotonic()
         yield _opening_event(call, accepted)
         pieces = 0
         delivered: list[tuple[Work, bytes]] = []
         try:
-            async for told in self._told(started, delivered):
-                yield self._told_event(told, pieces, started)
-                if isinstance(told, Delta):
-                    pieces += 1
-                    if pieces == 1:
-                        await self._cut_short()
+            async with aclosing(self._told(started, delivered)) as source:
+                async for told in source:
+                    yield self._told_event(told, pieces, started)
+                    if isinstance(told, Delta):
+                        pieces += 1
+                        if pieces == 1:
+                            await self._cut_short()
             work, output = delivered[0] if delivered else await self._hub.fulfilment.run(accepted)
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
@@ -118,13 +120,10 @@ class EventStream(Response):
             case None:
                 return KEEP_ALIVE
             case Delta(delta):
-                said = _delta_event(call, delta, pieces)
                 # A provider meters by itself.
-                meters = not call.builtin and self._accepted.offer.runs is not None
-                return (
-                    said + event("meter", {"elapsed_ms": _ms(started)})
-                    if meters and (pieces + 1) % _METER_EVERY == 0
-                    else said
+                due = (pieces + 1) % _METER_EVERY == 0 and not call.builtin and self._accepted.offer.runs is not None
+                return _delta_event(call, delta, pieces) + (
+                    event("meter", {"elapsed_ms": _ms(started)}) if due else b""
                 )
             case Metered(raw=raw):
                 return event("meter", {**_counts(raw), "elapsed_ms": _ms(started)})
