@@ -9,7 +9,8 @@ from pathlib import Path
 import anyio
 
 from jecp_mcp import JecpClient, Mandate
-from tests.crash.calls.children import light
+from jecp_mcp.mandate.states import CHARGED, FREE
+from tests.crash.calls.children import ledger_rows, light
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,9 @@ def live(life: Life, tell: Connection) -> None:
     anyio.run(do)
     tell.send(("passed", fuse.passed))
     tell.send(("heard", heard))
+
+
+def counted(folder: Path) -> int:
+    """What a ledger counts as spent, micro-USDC."""
+    rows = ledger_rows(folder, "state, held, charged")
+    return sum(charged if state in CHARGED else held * (state not in FREE) for state, held, charged in rows)
