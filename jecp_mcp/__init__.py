@@ -11,10 +11,12 @@ __version__ = "0.1.0"
 
 _ERRORS = (
     "ActionNotFoundError",
+    "ApprovalError",
     "AuthError",
     "CallInDoubtError",
     "CapabilityDeprecatedError",
     "CapabilityNotFoundError",
+    "DeniedByMandateError",
     "DnsVerificationError",
     "DuplicateRequestError",
     "HubUnreachableError",
@@ -23,6 +25,7 @@ _ERRORS = (
     "InsufficientBudgetError",
     "InsufficientTrustError",
     "JecpError",
+    "LedgerUnavailableError",
     "MandateExpiredError",
     "ManifestInvalidError",
     "ManifestParseError",
@@ -31,6 +34,7 @@ _ERRORS = (
     "ProviderError",
     "RateLimitError",
     "RotationCapError",
+    "SpendingLimitError",
     "UnsupportedCountryError",
     "UnsupportedMediaTypeError",
     "UrlBlockedError",
@@ -39,7 +43,8 @@ _ERRORS = (
 _EXPORTED = {
     "JecpClient": "client.agent",
     "JecpProviderClient": "client.provider",
-    "Retry": "client.agent",
+    "Mandate": "client.mandate",
+    "Retry": "client.orders",
     "InvokeResult": "client.results",
     "JecpStream": "client.streams",
     "Subscription": "wire.jecp.subscriptions",

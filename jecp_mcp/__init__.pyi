@@ -1,10 +1,11 @@
 from jecp_mcp.client.agent import JecpClient as JecpClient
-from jecp_mcp.client.agent import Retry as Retry
 from jecp_mcp.client.errors import ActionNotFoundError as ActionNotFoundError
+from jecp_mcp.client.errors import ApprovalError as ApprovalError
 from jecp_mcp.client.errors import AuthError as AuthError
 from jecp_mcp.client.errors import CallInDoubtError as CallInDoubtError
 from jecp_mcp.client.errors import CapabilityDeprecatedError as CapabilityDeprecatedError
 from jecp_mcp.client.errors import CapabilityNotFoundError as CapabilityNotFoundError
+from jecp_mcp.client.errors import DeniedByMandateError as DeniedByMandateError
 from jecp_mcp.client.errors import DnsVerificationError as DnsVerificationError
 from jecp_mcp.client.errors import DuplicateRequestError as DuplicateRequestError
 from jecp_mcp.client.errors import HubUnreachableError as HubUnreachableError
@@ -13,6 +14,7 @@ from jecp_mcp.client.errors import InsufficientBalanceError as InsufficientBalan
 from jecp_mcp.client.errors import InsufficientBudgetError as InsufficientBudgetError
 from jecp_mcp.client.errors import InsufficientTrustError as InsufficientTrustError
 from jecp_mcp.client.errors import JecpError as JecpError
+from jecp_mcp.client.errors import LedgerUnavailableError as LedgerUnavailableError
 from jecp_mcp.client.errors import MandateExpiredError as MandateExpiredError
 from jecp_mcp.client.errors import ManifestInvalidError as ManifestInvalidError
 from jecp_mcp.client.errors import ManifestParseError as ManifestParseError
@@ -21,10 +23,13 @@ from jecp_mcp.client.errors import NamespaceTakenError as NamespaceTakenError
 from jecp_mcp.client.errors import ProviderError as ProviderError
 from jecp_mcp.client.errors import RateLimitError as RateLimitError
 from jecp_mcp.client.errors import RotationCapError as RotationCapError
+from jecp_mcp.client.errors import SpendingLimitError as SpendingLimitError
 from jecp_mcp.client.errors import UnsupportedCountryError as UnsupportedCountryError
 from jecp_mcp.client.errors import UnsupportedMediaTypeError as UnsupportedMediaTypeError
 from jecp_mcp.client.errors import UrlBlockedError as UrlBlockedError
 from jecp_mcp.client.errors import WebhookVerificationError as WebhookVerificationError
+from jecp_mcp.client.mandate import Mandate as Mandate
+from jecp_mcp.client.orders import Retry as Retry
 from jecp_mcp.client.provider import JecpProviderClient as JecpProviderClient
 from jecp_mcp.client.results import InvokeResult as InvokeResult
 from jecp_mcp.client.streams import JecpStream as JecpStream

@@ -217,8 +217,12 @@ class Http:
         timeout: float = DEFAULT_SECONDS,  # noqa: ASYNC109 - the longest silence, not a deadline
         max_bytes: int = MAX_BYTES,
         before_sending: BeforeSending | None = None,
+        address: str | None = None,
     ) -> AsyncIterator[HttpStream]:
         """One request whose answer is read as it comes; `timeout` is the longest silence, in seconds.
+
+        Args:
+            address: as `exchange` has it.
 
         Raises:
             ExchangeFailed: no answer began, or (from the chunks) it broke off or grew longer than `max_bytes`.
@@ -226,7 +230,7 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail)
+                response = await self._send(method, url, headers, body, timeout, trail, address)
         except TimeoutError as exc:
             raise trail.failed(f"no answer began within {timeout:g} s") from exc
         head = _lowered(response)

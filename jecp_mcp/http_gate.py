@@ -10,14 +10,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
 import anyio
 
 from jecp_mcp.clock import Clock
-from jecp_mcp.http import DEFAULT_SECONDS, MAX_BYTES, BeforeSending, ExchangeFailed, Http, HttpAnswer
+from jecp_mcp.http import DEFAULT_SECONDS, MAX_BYTES, BeforeSending, ExchangeFailed, Http, HttpAnswer, HttpStream
 from jecp_mcp.settings.merchants import Place
 
 _ORIGINS: Final = 16
@@ -117,11 +117,45 @@ class HttpGate:
                         address=address,
                     )
                 except ExchangeFailed as exc:
-                    if exc.phase == "connect":
-                        self._names.pop((place.host, place.port), None)
-                    if exc.sent or exc.phase != "connect" or number == len(addresses):
+                    if self._is_the_last_word(exc, place) or number == len(addresses):
                         raise
         raise AssertionError("a vetted name has an address")
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        place: Place,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = DEFAULT_SECONDS,  # noqa: ASYNC109 - the longest silence, not a deadline
+        max_bytes: int = MAX_BYTES,
+    ) -> AsyncIterator[HttpStream]:
+        """One request whose answer is read as it comes; `timeout` is the longest silence, in seconds.
+
+        Raises:
+            ExchangeFailed: no answer began, or (from the chunks) it broke off or grew longer than `max_bytes`.
+        """
+        addresses = await self._vetted(place, timeout)
+        async with self._client(place) as http, AsyncExitStack() as open_answer:
+            for number, address in enumerate(addresses, 1):
+                asked = http.stream(
+                    method, place.url, headers=headers, body=body, timeout=timeout, max_bytes=max_bytes, address=address
+                )
+                try:
+                    answer = await open_answer.enter_async_context(asked)
+                    break
+                except ExchangeFailed as exc:
+                    if self._is_the_last_word(exc, place) or number == len(addresses):
+                        raise
+            yield answer
+
+    def _is_the_last_word(self, failure: ExchangeFailed, place: Place) -> bool:
+        """Whether a request that failed at one address of a name must not be tried at the next."""
+        if failure.phase == "connect":
+            self._names.pop((place.host, place.port), None)
+        return failure.sent or failure.phase != "connect"
 
     async def vet(self, place: Place, *, timeout: float = DEFAULT_SECONDS) -> None:  # noqa: ASYNC109 - as exchange's
         """Look at every address of a place as a request to it would, and ask nobody there.

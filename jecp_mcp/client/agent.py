@@ -5,53 +5,42 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from decimal import Decimal
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from pydantic import SecretStr
 
 from jecp_mcp.client.answers import answer_to
 from jecp_mcp.client.catalog import Catalog
+from jecp_mcp.client.connection import HubConnection
 from jecp_mcp.client.errors import JecpError
+from jecp_mcp.client.orders import Amount, Order, Retry, Unwritten, budget_of, most_of, payload_of
 from jecp_mcp.client.results import InvokeResult, result_of
-from jecp_mcp.client.streams import JecpStream
+from jecp_mcp.client.streams import JecpStream, OneStream
 from jecp_mcp.client.subscriptions import Subscriptions
 from jecp_mcp.clock import Clock, SystemClock, UnixMs
-from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, Http
-from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.rails.base import OpenCall, StoredRequest, new_call_id
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.outcome import conclude
-from jecp_mcp.rails.jecp.payload import Payload, pack
+from jecp_mcp.rails.jecp.payload import pack
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.jecp.schedule import provable_until
-from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost
 from jecp_mcp.settings import DEFAULT_HUB, Credentials, credential_fault
 from jecp_mcp.wire.jecp.account import KeyRotation, Refund, Registration, TopupSession
-from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
+from jecp_mcp.wire.jecp.envelope import with_mandate
 from jecp_mcp.wire.jecp.guide import AgentGuide
-from jecp_mcp.wire.jecp.ids import split_capability
 from jecp_mcp.wire.jecp.provenance import build
 
-Amount = str | int | Decimal
-"""An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
+if TYPE_CHECKING:
+    from jecp_mcp.client.mandate import Mandate
+    from jecp_mcp.client.spending import MandatedCalls
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """A call that is sent again under its id: after `wait_seconds`; `number` counts from 1."""
-
-    request_id: str
-    number: int
-    wait_seconds: float
-
-
-class JecpClient:
+class JecpClient(HubConnection):
     """Without a mandate of the caller's own, no spending limit of ours applies here: each call may cost its `budget`.
 
     One agent at one Hub::
@@ -61,6 +50,11 @@ class JecpClient:
 
     Whatever of a call is not certainly unpaid is sent again under the same id, at most three times and within its
     time; the Hub charges an id once. Amounts that come back are whole micro-USDC (1 USDC = 1,000,000).
+
+    With a `jecp_mcp.Mandate` each call is reserved in its ledger before it leaves, within its limits, under an id of
+    the ledger's own. What a program that died left open is found out about the next time it is opened. The identical
+    call is not bought again while it is open, nor before its answer has reached somebody. Such a client is used within
+    ``async with``.
 
     Attributes:
         catalog: what the Hub sells.
@@ -75,6 +69,7 @@ class JecpClient:
         base_url: str = DEFAULT_HUB,
         timeout: float = 30.0,
         on_retry: Callable[[Retry], None] | None = None,
+        mandate: Mandate | None = None,
     ) -> None:
         """Buy as `agent_id` at the Hub at `base_url`.
 
@@ -82,6 +77,7 @@ class JecpClient:
             base_url: an https origin, or plain http on this machine.
             timeout: how long one attempt of a call may take, in seconds, up to 300.
             on_retry: hears of each call that is about to be sent again.
+            mandate: what may be spent, by the rules and in the ledger of the server.
 
         Raises:
             ValueError: the Hub is no such origin, the timeout none, or the id or the key could stand in no header.
@@ -92,11 +88,15 @@ class JecpClient:
         if not 0 < timeout <= 300:  # noqa: PLR2004  # the longest call, JECP 01-protocol §2
             raise ValueError("timeout is more than 0 and at most 300 seconds")
         self._identity = Credentials(agent_id=agent_id, api_key=SecretStr(api_key), source="the program")
-        self._http = Http(base_url)
+        super().__init__(base_url)
+        self._mandate = mandate
+        self._mandated: MandatedCalls | None = None
+        self._opened = AsyncExitStack()
         self._clock: Clock = SystemClock()
         self._hub = HubClient(base_url, self._http, lambda: self._identity, self._clock)
         self._timeout = timeout
         self._on_retry = on_retry
+        self._sleep = anyio.sleep
         self._reading_guide = anyio.Lock()
         self.catalog = Catalog(self._http, self._hub.origin, self._clock)
         self.subscriptions = Subscriptions(self._hub)
@@ -132,18 +132,28 @@ class JecpClient:
         return self._identity.agent_id
 
     async def __aenter__(self) -> Self:
-        """Nothing to open yet: the first request does."""
+        """With a mandate: begin to take calls, and to find out about those that were left open."""
+        if self._mandate is not None:
+            from jecp_mcp.client.spending import MandatedCalls
+
+            made = MandatedCalls(self._mandate, self._hub, self.catalog, self._rail, self._timeout, self._clock)
+            await self._opened.enter_async_context(made.open())
+            self._mandated = made
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connections."""
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections; a later request would open others."""
-        await self._http.aclose()
+        """Close the connections; with a mandate, after running calls have had some seconds to end."""
+        self._mandated = None
+        try:
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                await self._opened.__aexit__(kind, error, trace)
+            else:
+                # What the program itself raised is its own, and not wrapped in a group.
+                await self._opened.aclose()
+        finally:
+            await self.aclose()
 
     async def guide(self) -> AgentGuide:
         """What the Hub says of itself; the protocol's defaults where it says nothing.
@@ -167,6 +177,7 @@ class JecpClient:
         request_id: str | None = None,
         replay: bool = False,
         timeout: float | None = None,  # noqa: ASYNC109 - of one attempt, not of the call
+        label: str = "",
     ) -> InvokeResult:
         """Buy one call and wait for its answer.
 
@@ -180,18 +191,42 @@ class JecpClient:
             replay: whether a call under this id may have reached the Hub before: then this one finds out what became
                 of it, and only an answer about that one counts as proof.
             timeout: how long one attempt may take, in seconds.
+            label: with a mandate, tells a further copy of the same call, wanted on purpose, from a repeat. The four
+                arguments before it are a client's without one: there the ledger decides on them.
 
         Raises:
             JecpError: it was refused or not answered; `JecpError.charged` says what is known of the money.
-            ValueError: the request could not be written.
+            ValueError: the request could not be written, or an argument does not go with the client.
         """
+        if self._by_mandate(
+            label, expires_at=expires_at, request_id=request_id, replay=replay or None, timeout=timeout
+        ):
+            return await self._open().buy(capability, action, arguments, most_of(budget), label)
         order = await self._order((capability, action, arguments), budget, expires_at, request_id, timeout)
         call_id, payload = order.call_id, pack(order.payload)
         request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, order.budget, payload, order.until)
         rail = self._rail(call_id)
         call = OpenCall(request, attempts=int(replay))
-        ended = await (rail.find_out if replay else rail.execute)(call, _Unwritten())
+        ended = await (rail.find_out if replay else rail.execute)(call, Unwritten())
         return result_of(ended, call_id)
+
+    async def find_out(self, request_id: str) -> InvokeResult:
+        """What became of a call of the mandate's ledger; the Hub is asked where that is not known.
+
+        Raises:
+            JecpError: the call brought no answer, or it is still not known.
+            ValueError: the ledger has no such call, or the client no mandate.
+        """
+        return await self._open().find_out(request_id)
+
+    async def open_calls(self) -> tuple[str, ...]:
+        """The ids of the ledger's calls that hold money without a proven end, newest first.
+
+        Raises:
+            JecpError: the ledger cannot be read.
+            ValueError: the client has no mandate.
+        """
+        return await self._open().open_calls()
 
     @asynccontextmanager
     async def stream(
@@ -203,6 +238,7 @@ class JecpClient:
         budget: Amount | None = None,
         expires_at: UnixMs | None = None,
         request_id: str | None = None,
+        label: str = "",
     ) -> AsyncGenerator[JecpStream, None]:
         """Buy one call and hear of it while it runs.
 
@@ -214,12 +250,18 @@ class JecpClient:
             events.result
 
         It is sent once. A stream that breaks off raises `CallInDoubtError`; `invoke` under the same `request_id` with
-        ``replay=True`` then brings the plain answer. The other arguments are those of `invoke`.
+        ``replay=True`` then brings the plain answer. With a mandate that answer is asked for by itself, and whoever
+        leaves the block early leaves the call to its end. The other arguments are those of `invoke`.
 
         Raises:
             JecpError: it was refused or could not be sent.
-            ValueError: the request could not be written.
+            ValueError: as `invoke`.
         """
+        if self._by_mandate(label, expires_at=expires_at, request_id=request_id):
+            heard = JecpStream(*await self._open().stream(capability, action, arguments, most_of(budget), label))
+            async with aclosing(heard):
+                yield heard
+            return
         order = await self._order((capability, action, arguments), budget, expires_at, request_id, SILENCE_SECONDS)
         call_id, hold, payload, identity = order.call_id, order.budget, order.payload, self._identity
         key, now = identity.api_key.get_secret_value(), self._clock.now()
@@ -233,11 +275,12 @@ class JecpClient:
             provenance_hash=proof,
         )
         opening = self._hub.open_stream(
-            payload.path, body, identity, silence=SILENCE_SECONDS, before_sending=_Unwritten().sending
+            payload.path, body, identity, silence=SILENCE_SECONDS, before_sending=Unwritten().sending
         )
         try:
             async with opening as answer:
-                made = JecpStream(answer, call_id, hold, self._clock.now(), mask_of(identity))
+                one = OneStream(answer, call_id, hold, self._clock.now(), mask_of(identity))
+                made = JecpStream(lambda: call_id, one.events())
                 async with aclosing(made):
                     yield made
         except ExchangeFailed as exc:
@@ -295,7 +338,30 @@ class JecpClient:
             # Whether the Hub is away is for the call itself to find; without a guide the defaults hold.
             return self._hub.guide
 
-    def _rail(self, call_id: str) -> JecpRail:
+    def _by_mandate(self, label: str, **own: object) -> bool:
+        """Whether calls go through a mandate.
+
+        Args:
+            own: the arguments of a client without one, by name.
+
+        Raises:
+            ValueError: one was given that goes with the other kind of client.
+        """
+        if self._mandate is None:
+            if label:
+                raise ValueError("a label goes with a mandate; without one, each call is another")
+            return False
+        for name, value in own.items():
+            if value is not None:
+                raise ValueError(f"{name} goes with a client without a mandate; with one, its ledger decides on that")
+        return True
+
+    def _open(self) -> MandatedCalls:
+        if self._mandated is not None:
+            return self._mandated
+        raise ValueError("this is for a client with a mandate, within async with")
+
+    def _rail(self, call_id: str, listener: Listener | None = None) -> JecpRail:
         number = 0
 
         async def wait(seconds: float) -> None:
@@ -303,10 +369,12 @@ class JecpClient:
             number += 1
             if self._on_retry is not None:
                 self._on_retry(Retry(call_id, number, seconds))
-            await anyio.sleep(seconds)
+            await self._sleep(seconds)
 
         jitter = secrets.SystemRandom().random
-        return JecpRail(self._hub, timeout_seconds=self._timeout, clock=self._clock, random=jitter, sleep=wait)
+        return JecpRail(
+            self._hub, timeout_seconds=self._timeout, clock=self._clock, random=jitter, sleep=wait, listener=listener
+        )
 
     async def _order(
         self,
@@ -315,7 +383,7 @@ class JecpClient:
         expires_at: UnixMs | None,
         request_id: str | None,
         seconds: float | None,
-    ) -> _Order:
+    ) -> Order:
         """A call as it is to leave.
 
         Args:
@@ -323,46 +391,6 @@ class JecpClient:
             seconds: how long one attempt may take; None for what this client grants.
         """
         guide, call_id = await self._guide_or_defaults(), request_id or new_call_id()
-        payload = _payload(guide, call_id, *bought, seconds or self._timeout)
+        payload = payload_of(guide, call_id, *bought, seconds or self._timeout)
         until = provable_until(self._clock.now(), guide.idempotency_window_seconds)
-        return _Order(call_id, _budget(budget), payload, until if expires_at is None else min(until, expires_at))
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """A call that is to leave: `budget` in micro-USDC; `until` is the last instant for it."""
-
-    call_id: str
-    budget: MicroUSDC
-    payload: Payload
-    until: UnixMs
-
-
-def _payload(
-    guide: AgentGuide, call_id: str, capability: str, action: str, arguments: Mapping[str, Any], seconds: float
-) -> Payload:
-    try:
-        wanted = split_capability(capability)
-        body = request_body(call_id, wanted.capability, action, wanted.version, arguments)
-    except WireError as exc:
-        raise ValueError(f"the call cannot be written as a request: {exc}") from exc
-    # Which tier an action takes only the catalog says: where a workflow may need the proof, it is given.
-    proof = guide.requires_provenance(wanted.capability, guide.provenance_required_tier or "")
-    path = guide.paths["invoke" if "/" in wanted.capability else "invoke_legacy_alias"]
-    return Payload(path, body, timeout_seconds=seconds, provenance=proof)
-
-
-class _Unwritten:
-    """The journal of a program that keeps its own books."""
-
-    async def sending(self) -> None:
-        """Let it leave."""
-
-    async def keep(self, *entries: Any) -> None:
-        """Keep nothing."""
-
-
-def _budget(budget: Amount | None) -> MicroUSDC:
-    """The most a call may cost, micro-USDC; without a word the most that a mandate can carry."""
-    most = JecpRail.most_per_call
-    return most if budget is None else min(parse_usdc(budget), most)
+        return Order(call_id, budget_of(budget), payload, until if expires_at is None else min(until, expires_at))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from jecp_mcp.calls import codes as calls
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.jsontext import JSONObject
+from jecp_mcp.mandate import codes as mandate
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.wire.jecp.codes import canonical
 
@@ -22,7 +25,7 @@ class JecpError(JecpMcpError):
         status: the HTTP status it came with; None where no answer arrived, or it came within a stream.
         charged: False, True, or None where it is not known: the call then counts as charged until it is found out.
         request_id: the call's idempotency id; None for what is no call.
-        next_action: what the Hub proposes, whole, as it sent it.
+        next_action: what the Hub proposes, whole, as it sent it; or who can do what about a refusal of the mandate's.
         details: what else the Hub says of it.
         documentation_url: where the Hub explains the code. Text from the Hub: judge it before following it.
         retry_after_seconds: when the same request may succeed.
@@ -65,6 +68,27 @@ class MandateExpiredError(JecpError):
 
 class RateLimitError(JecpError):
     """Too many requests; `retry_after_seconds` says when the next one is welcome."""
+
+
+class SpendingLimitError(JecpError):
+    """A limit of the mandate has no room for what the call may cost; `details` says which, and when it has."""
+
+
+class DeniedByMandateError(JecpError):
+    """The mandate does not let this action be bought, or not at an unknown price."""
+
+
+class ApprovalError(JecpError):
+    """A person must approve the call, and has not; where one can still do so, `approval_code` names the question."""
+
+    @property
+    def approval_code(self) -> str | None:
+        """What ``jecp-mcp approve`` takes; None where nothing waits for a person."""
+        return self._detail("approval_code")
+
+
+class LedgerUnavailableError(JecpError):
+    """The mandate's ledger, or the clock that it goes by, cannot be used, so nothing can be bought."""
 
 
 class CapabilityNotFoundError(JecpError):
@@ -165,7 +189,7 @@ class CallInDoubtError(JecpError):
     """Whether the call was charged is not known: its answer was lost, cut short, or no JECP answer.
 
     Send it again under the same `request_id` with ``replay=True``: the Hub says what became of it, and charges at most
-    once.
+    once. With a mandate, `JecpClient.find_out` does that, and so does the identical call.
     """
 
 
@@ -190,15 +214,49 @@ def _errors_of(details: JSONObject) -> Sequence[Mapping[str, Any]]:
     return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
 
 
-_IN_DOUBT: Final = (
-    "Whether the call was charged is not known. Send it again under the same request_id with replay=True to find out; "
-    "it is charged at most once."
+_IN_DOUBT: Final = "Whether the call was charged is not known. {} to find out; it is charged at most once."
+_BY_REPLAY: Final = "Send it again under the same request_id with replay=True"
+_BY_LEDGER: Final = "Its price stays counted. Ask by find_out(request_id), or make the identical call,"
+
+_MANDATE_STEPS: Final[Mapping[str, JSONObject]] = MappingProxyType(
+    {
+        code: {"type": kind, "actor": actor, "hint": hint}
+        for kind, actor, hint, codes in (
+            (
+                "raise_limit",
+                "operator",
+                "Wait until the limit has room, or have whoever set the mandate raise it.",
+                (calls.LIMIT_REACHED, mandate.PER_CALL_LIMIT),
+            ),
+            (
+                "change_mandate",
+                "operator",
+                "Buy something else, or have whoever set the mandate allow this.",
+                (mandate.DENIED_BY_POLICY, mandate.PRICE_UNKNOWN, mandate.MANDATE_EXPIRED),
+            ),
+            (
+                "ask_user",
+                "human",
+                "Approve it by jecp-mcp approve, or give the mandate an approve callback; then call again.",
+                (calls.APPROVAL_REQUIRED,),
+            ),
+            (
+                "repair_ledger",
+                "operator",
+                "Run jecp-mcp doctor with the ledger's state folder.",
+                (calls.LEDGER_UNAVAILABLE, calls.LEDGER_DAMAGED, calls.CLOCK_WRONG),
+            ),
+        )
+        for code in codes
+    }
 )
+"""What to do about a refusal of the mandate's own, which no Hub knows of."""
 
 _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
     {
         "AUTH_REQUIRED": AuthError,
         "INVALID_API_KEY": AuthError,
+        "INVALID_PROVIDER": AuthError,
         "AGENT_NOT_FOUND": AuthError,
         "INSUFFICIENT_BALANCE": InsufficientBalanceError,
         "PAYMENT_REQUIRED": InsufficientBalanceError,
@@ -227,19 +285,46 @@ _BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
         "MANIFEST_TOO_LARGE": ManifestInvalidError,
         "VERSION_EXISTS": ManifestVersionExistsError,
         HUB_UNREACHABLE: HubUnreachableError,
+        calls.LIMIT_REACHED: SpendingLimitError,
+        mandate.PER_CALL_LIMIT: SpendingLimitError,
+        calls.PRICE_ABOVE_MAXIMUM: InsufficientBudgetError,
+        mandate.DENIED_BY_POLICY: DeniedByMandateError,
+        mandate.PRICE_UNKNOWN: DeniedByMandateError,
+        **dict.fromkeys(
+            (
+                calls.APPROVAL_REQUIRED,
+                calls.APPROVAL_PENDING,
+                calls.APPROVAL_DENIED,
+                calls.APPROVAL_SPENT,
+                calls.NOT_SHOWABLE,
+                calls.TOO_MANY_QUESTIONS,
+            ),
+            ApprovalError,
+        ),
+        calls.LEDGER_UNAVAILABLE: LedgerUnavailableError,
+        calls.LEDGER_DAMAGED: LedgerUnavailableError,
+        calls.CLOCK_WRONG: LedgerUnavailableError,
     }
 )
 
 
-def error_of(refusal: Refusal, *, charged: bool | None = False, request_id: str | None = None) -> JecpError:
+def error_of(
+    refusal: Refusal, *, charged: bool | None = False, request_id: str | None = None, mandated: bool = False
+) -> JecpError:
     """The error of the class that belongs to a refusal's code.
 
     Where it is not known whether a call was charged, and no answer of the Hub explains it, it is `CallInDoubtError`.
+
+    Args:
+        mandated: whether it is a call through a mandate, whose ledger knows of it.
     """
     if charged is None and refusal.source == "bridge":
         details = {**refusal.details, "cause": refusal.message.partition(". ")[0]}
-        told = Refusal(refusal.code, _IN_DOUBT, details=details, source="bridge")
+        message = _IN_DOUBT.format(_BY_LEDGER if mandated else _BY_REPLAY)
+        told = Refusal(refusal.code, message, details=details, source="bridge")
         return CallInDoubtError(told, charged=None, request_id=request_id)
+    if refusal.source == "bridge" and refusal.next_action is None:
+        refusal = replace(refusal, next_action=_MANDATE_STEPS.get(refusal.code))
     kind = _BY_CODE.get(canonical(refusal.code), CallInDoubtError if charged is None else JecpError)
     return kind(refusal, charged=charged, request_id=request_id)
 

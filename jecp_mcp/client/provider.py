@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
 from pydantic import SecretStr
 
 from jecp_mcp import jsontext
+from jecp_mcp.client.connection import HubConnection
 from jecp_mcp.client.errors import ManifestParseError, error_of, error_without_answer
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.refusals import Refusal
@@ -28,7 +28,7 @@ _JSON: Final = "application/json"
 _YAML: Final = "application/x-yaml"
 
 
-class JecpProviderClient:
+class JecpProviderClient(HubConnection):
     """One provider at one Hub: it proves its host, publishes manifests, has its key replaced, says where it is paid.
 
     ::
@@ -54,8 +54,9 @@ class JecpProviderClient:
         """
         if (fault := credential_fault(api_key)) is not None:
             raise ValueError(f"api_key {fault}")
+        super().__init__(base_url)
         self._key = SecretStr(api_key)
-        self._http, self._origin, self._seconds = Http(base_url), base_url.rstrip("/"), timeout
+        self._origin, self._seconds = base_url.rstrip("/"), timeout
 
     @classmethod
     async def register(
@@ -93,20 +94,6 @@ class JecpProviderClient:
             url = f"{base_url.rstrip('/')}/v1/providers/register"
             answer = await _ask(http, "POST", url, {"Content-Type": _JSON}, body, _SECONDS, None)
         return _read(lambda told: wire.parse_registration(told, endpoint_url), answer)
-
-    async def __aenter__(self) -> Self:
-        """Nothing to open yet: the first request does."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the connections."""
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections; a later request would open others."""
-        await self._http.aclose()
 
     async def me(self) -> wire.ProviderAccount:
         """How the provider stands.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jecp_mcp.client.errors import error_of
-from jecp_mcp.domain.answers import Billing, Notice
+from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.jsontext import JSONObject
@@ -27,7 +27,7 @@ class InvokeResult:
         billing: what the Hub says about money, in micro-USDC.
         provider: who answered, in the Hub's words.
         version: the capability's version that answered.
-        attempts: how many attempts may have reached the Hub.
+        attempts: how many attempts of this call may have reached the Hub; 0 where one before it brought the answer.
         notices: what else is worth knowing, such as a coming sunset.
         raw: the whole parsed envelope, without the key.
     """
@@ -55,15 +55,23 @@ def result_of(outcome: Outcome, request_id: str) -> InvokeResult:
         refusal = outcome.refusal
         assert isinstance(refusal, Refusal), "an execution of this rail ends in an answer or a refusal"
         raise error_of(refusal, charged=charged, request_id=request_id)
+    cost = None if outcome.estimated or charged is None else outcome.amount
+    return result_of_answer(answer, request_id, charged, cost, outcome.attempts)
+
+
+def result_of_answer(
+    answer: Answer, request_id: str, charged: bool | None, cost: MicroUSDC | None, attempts: int
+) -> InvokeResult:
+    """An answer, with what is known of the money; the arguments are the result's attributes."""
     return InvokeResult(
         output=answer.output,
         request_id=request_id,
         charged=charged,
-        cost=None if outcome.estimated or charged is None else outcome.amount,
+        cost=cost,
         billing=answer.billing,
         provider=answer.provider,
         version=answer.version,
-        attempts=outcome.attempts,
+        attempts=attempts,
         notices=answer.notices,
         raw=answer.raw,
     )

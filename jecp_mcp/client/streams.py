@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Self
 
 import anyio
@@ -28,20 +28,23 @@ class JecpStream:
     """One streaming call, to be iterated over once.
 
     Attributes:
-        request_id: the call's idempotency id, under which `JecpClient.invoke` finds out what became of a stream that
-            broke off.
         deltas: the pieces of the output that have come so far; they stay where the stream breaks off.
         result: what the call brought, once it has ended well.
     """
 
-    def __init__(self, answer: HttpStream, request_id: str, budget: MicroUSDC, now: UnixMs, mask: Mask) -> None:
-        """Read `answer`, of which only the head has come."""
-        self.request_id = request_id
+    def __init__(self, known_as: Callable[[], str | None], events: AsyncGenerator[StreamEvent, None]) -> None:
+        """Pass on `events`, the last of which is the result; `known_as` gives the call's id once it has one."""
         self.deltas: list[Any] = []
         self.result: InvokeResult | None = None
-        self._answer, self._budget, self._now, self._mask = answer, budget, now, mask
-        self._evidence: Evidence = Lost(sent=True, reason="the stream was not read to its end")
-        self._events = self._read()
+        self._known_as, self._events = known_as, events
+
+    @property
+    def request_id(self) -> str | None:
+        """The call's idempotency id, by which one finds out what became of a stream that broke off.
+
+        None before the call is reserved, where it goes through a mandate.
+        """
+        return self._known_as()
 
     def __aiter__(self) -> Self:
         """The stream itself."""
@@ -53,7 +56,12 @@ class JecpStream:
         Raises:
             JecpError: the call was refused, or its stream broke off (`CallInDoubtError`).
         """
-        return await anext(self._events)
+        event = await anext(self._events)
+        if isinstance(event, Delta):
+            self.deltas.append(event.delta)
+        elif isinstance(event, InvokeResult):
+            self.result = event
+        return event
 
     @property
     def text(self) -> str:
@@ -64,17 +72,29 @@ class JecpStream:
         """Stop reading. Whether an unfinished call is charged is not known then."""
         await self._events.aclose()
 
-    async def _read(self) -> AsyncGenerator[StreamEvent, None]:
+
+class OneStream:
+    """The one stream of a call that goes through no mandate: it is not sent again where it breaks off."""
+
+    def __init__(self, answer: HttpStream, request_id: str, budget: MicroUSDC, now: UnixMs, mask: Mask) -> None:
+        """Read `answer`, of which only the head has come."""
+        self._request_id = request_id
+        self._answer, self._budget, self._now, self._mask = answer, budget, now, mask
+        self._evidence: Evidence = Lost(sent=True, reason="the stream was not read to its end")
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """The events, and the result.
+
+        Raises:
+            JecpError: the call was refused, or its stream broke off.
+        """
         if is_event_stream(self._answer.headers):
             async for event in self._listen():
-                if isinstance(event, Delta):
-                    self.deltas.append(event.delta)
                 yield event
         else:
             await self._read_plain()
-        evidence = answering(self.request_id, self._evidence)
-        self.result = result_of(conclude([evidence], replay=False, budget=self._budget), self.request_id)
-        yield self.result
+        evidence = answering(self._request_id, self._evidence)
+        yield result_of(conclude([evidence], replay=False, budget=self._budget), self._request_id)
 
     async def _read_plain(self) -> None:
         """The plain JSON of a refusal before the stream began, or of a Hub that does not stream."""
@@ -89,7 +109,7 @@ class JecpStream:
             self._evidence = lost(exc)
 
     async def _listen(self) -> AsyncGenerator[Opened | Delta | Metered | Progressed, None]:
-        call, chunks = CallStream(self.request_id, mask=self._mask), aiter(self._answer.chunks)
+        call, chunks = CallStream(self._request_id, mask=self._mask), aiter(self._answer.chunks)
         ends = anyio.current_time() + TOTAL_SECONDS
         heard, deadline = call.heard, anyio.current_time() + _PATIENCE_SECONDS
         try:

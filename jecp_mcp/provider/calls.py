@@ -55,6 +55,20 @@ class Metered:
     units: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a stream comes to as a whole; it is the last that an asynchronous generator gives.
+
+    Without one, the pieces are the output: joined where all are texts, else as a list.
+
+    Attributes:
+        units: what it took, where that makes the price; as `Metered.units`.
+    """
+
+    output: Any = field(repr=False)
+    units: Mapping[str, int] | None = None
+
+
 class CallFailed(JecpMcpError):
     """The call cannot be done on this input. The agent reads the message, and is not charged.
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 
+import anyio
 import anyio.to_thread
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, SystemClock
 from jecp_mcp.errors import WireError
-from jecp_mcp.provider.calls import MAX_CALL_BYTES, Artifact, Call, CallFailed, Metered, read_call
+from jecp_mcp.provider.calls import MAX_CALL_BYTES, Artifact, Call, CallFailed, Completed, Metered, read_call
 from jecp_mcp.wire.jecp.envelope import PROTOCOL
 from jecp_mcp.wire.jecp.forwarded import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from jecp_mcp.wire.jecp.webhooks import check_signature, sign
@@ -22,7 +25,10 @@ from jecp_mcp.wire.json_schemas import schema_validator, violations
 _log = logging.getLogger(__name__)
 
 Work = Callable[[Call], Any]
-"""Does one action; may be asynchronous, and runs in a thread where it is not. Raises `CallFailed`."""
+"""Does one action; may be asynchronous, and runs in a thread where it is not. Raises `CallFailed`.
+
+An asynchronous generator gives the output in pieces, and at its end perhaps a `Completed`.
+"""
 F = TypeVar("F", bound=Work)
 _Message = MutableMapping[str, Any]
 
@@ -34,6 +40,15 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedReply:
+    """What the Hub is answered, piece by piece; `chunks` is closed where it is not read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: AsyncGenerator[bytes, None] = field(repr=False)
 
 
 class _Refused(Exception):  # never leaves this module
@@ -85,7 +100,8 @@ class Provider:
         """Have the decorated function do an action of the manifest.
 
         It gives the output, valid against the action's ``output_schema``; an `Artifact`; or, for a price by what was
-        used, a `Metered`.
+        used, a `Metered`. An asynchronous generator gives its pieces, which the buyer of an action with
+        ``streaming: true`` hears as they come; see `Completed`.
 
         Raises:
             ValueError: the manifest has no such action, or it is done already.
@@ -96,6 +112,8 @@ class Provider:
             raise ValueError(f"the action {action_id!r} is done already")
 
         def keep(work: F) -> F:
+            if inspect.isgeneratorfunction(work):
+                raise ValueError("what gives its output in pieces is an asynchronous generator: async def with yield")
             self._work[action_id] = work
             return work
 
@@ -108,6 +126,23 @@ class Provider:
             headers: the request's, in any case.
             body: its exact bytes, before anything parses them.
         """
+        accepted = self._accepted(headers, body)
+        return accepted if isinstance(accepted, Reply) else await self._whole(*accepted)
+
+    async def stream(self, headers: Mapping[str, str], body: bytes) -> StreamedReply:
+        """As `answer`, for a framework that can send an answer piece by piece.
+
+        It is a stream of events where the Hub asks for one and the action is done in pieces; else one piece.
+        """
+        accepted = self._accepted(headers, body)
+        wanted = any(name.lower() == "accept" and "text/event-stream" in value for name, value in headers.items())
+        if isinstance(accepted, tuple) and wanted and inspect.isasyncgenfunction(accepted[1]):
+            return StreamedReply(200, EVENT_STREAM, self._events(*accepted))
+        reply = accepted if isinstance(accepted, Reply) else await self._whole(*accepted)
+        return StreamedReply(reply.status, reply.headers, _one(reply.body))
+
+    def _accepted(self, headers: Mapping[str, str], body: bytes) -> tuple[Call, Work] | Reply:
+        """A call that may be done, and what does it; or why not."""
         call_id: str | None = None
         try:
             self._check_signature({name.lower(): value for name, value in headers.items()}, body)
@@ -116,7 +151,7 @@ class Provider:
             except WireError as exc:
                 raise _Refused(400, "PARSE_ERROR", str(exc)) from exc
             call_id = call.id
-            return await self._perform(call)
+            return call, self._work_of(call)
         except _Refused as refused:
             return _failure(refused, call_id)
 
@@ -134,45 +169,66 @@ class Provider:
                 return
         raise _Refused(401, "INVALID_SIGNATURE", str(why)) from why
 
-    async def _perform(self, call: Call) -> Reply:
+    def _work_of(self, call: Call) -> Work:
         if call.capability != self._capability:
             raise _Refused(404, "CAPABILITY_NOT_FOUND", f"{call.capability} is not sold here")
         work = self._work.get(call.action)
         if work is None:
             raise _Refused(404, "ACTION_NOT_FOUND", f"{call.capability} has no action {call.action} here")
-        wanted, promised = self._schemas[call.action]
         # The Hub checks it too; who relies on that is one Hub's fault away from a stranger's input.
-        if broken := violations(wanted, call.input):
+        if broken := violations(self._schemas[call.action][0], call.input):
             raise _Refused(400, "INPUT_SCHEMA_VIOLATION", broken[0]["reason"], {"errors": broken})
+        return work
+
+    async def _whole(self, call: Call, work: Work) -> Reply:
         try:
-            made = await self._call(work, call)
-        except CallFailed as failed:
-            raise _Refused(422, failed.code, failed.message) from failed
-        except Exception as exc:
-            # What went wrong stays in the log: an answer must not show the inside.
-            _log.exception("the action %s of call %s failed", call.action, call.id)
-            raise _Refused(500, "PROVIDER_INTERNAL_ERROR", "the provider failed; nothing is charged") from exc
-        if isinstance(made, Artifact):
-            return Reply(200, {"content-type": made.content_type}, made.data)
-        output, units = (made.output, made.units) if isinstance(made, Metered) else (made, None)
+            with _failures(call):
+                made = await _done(work, call)
+            if isinstance(made, Artifact):
+                return Reply(200, {"content-type": made.content_type}, made.data)
+            output, units = (made.output, made.units) if isinstance(made, Metered | Completed) else (made, None)
+            return _json(200, {"jecp": PROTOCOL, "status": "success", **self._ending(call, output, units)})
+        except _Refused as refused:
+            return _failure(refused, call.id)
+
+    async def _events(self, call: Call, work: Work) -> AsyncGenerator[bytes, None]:
+        """A call's events, of which the last says how it ended (JECP 01-protocol §4.3)."""
+        yield _event("open", {"id": call.id})
+        pieces: list[Any] = []
+        whole: Completed | None = None
         try:
-            written = jsontext.dumps(output)
-        except WireError as exc:
-            _log.exception("the output of action %s is no JSON", call.action)
-            raise _Refused(500, "OUTPUT_INVALID", "the provider's output is no JSON; nothing is charged") from exc
-        if broken := violations(
-            promised, jsontext.plain(jsontext.loads(written, max_bytes=len(written), max_marks=None))
-        ):
+            async with aclosing(work(call)) as given:
+                while whole is None:
+                    with _failures(call):
+                        piece = await anext(given, _END)
+                    if piece is _END:
+                        break
+                    if isinstance(piece, Completed):
+                        whole = piece
+                    else:
+                        chunk = {"delta": piece, "index": len(pieces)}
+                        pieces.append(piece)
+                        yield _written(call, partial(_event, "chunk", chunk))
+            whole = whole or Completed(_joined(pieces))
+            ending = self._ending(call, whole.output, whole.units)
+        except _Refused as refused:
+            yield _event("error", {"id": call.id, "error": _error(refused)})
+            return
+        yield _event("completed", ending)
+
+    def _ending(self, call: Call, output: Any, units: Mapping[str, int] | None) -> dict[str, Any]:
+        """What an answer and the last event have in common; the output is as the manifest promises.
+
+        Raises:
+            _Refused: it is not.
+        """
+        written = _written(call, lambda: jsontext.dumps(output))
+        value = jsontext.plain(jsontext.loads(written, max_bytes=len(written), max_marks=None))
+        if broken := violations(self._schemas[call.action][1], value):
             _log.error("the output of action %s breaks its schema: %s", call.action, broken)
             raise _Refused(500, "OUTPUT_INVALID", "the provider's output breaks its schema; nothing is charged")
         meter = {} if units is None else {"meter_summary": dict(units)}
-        return _json(200, {"jecp": PROTOCOL, "id": call.id, "status": "success", "result": output, **meter})
-
-    async def _call(self, work: Work, call: Call) -> Any:
-        if inspect.iscoroutinefunction(work):
-            return await work(call)
-        made = await anyio.to_thread.run_sync(work, call)
-        return await made if inspect.isawaitable(made) else made
+        return {"id": call.id, "result": output, **meter}
 
     async def __call__(
         self,
@@ -191,9 +247,18 @@ class Provider:
             return
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": reply.body})
+        if isinstance(reply, Reply):
+            await send({"type": "http.response.body", "body": reply.body})
+            return
+        async with anyio.create_task_group() as tasks, aclosing(reply.chunks) as chunks:
+            # Nobody works for a Hub that has gone.
+            tasks.start_soon(_cancelling, tasks.cancel_scope, receive)
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            tasks.cancel_scope.cancel()
 
-    async def _reply(self, scope: _Message, receive: Callable[[], Awaitable[_Message]]) -> Reply | None:
+    async def _reply(self, scope: _Message, receive: Callable[[], Awaitable[_Message]]) -> Reply | StreamedReply | None:
         """What to answer; None where whoever asked is gone."""
         if scope["path"].endswith("/health"):
             return _json(200, {"status": "ok", "capability": self._capability})
@@ -210,7 +275,58 @@ class Provider:
             if not message.get("more_body", False):
                 break
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        return await self.answer(headers, bytes(body))
+        return await self.stream(headers, bytes(body))
+
+
+@contextmanager
+def _failures(call: Call) -> Iterator[None]:
+    """What a provider's own function raises, as the Hub is told of it."""
+    try:
+        yield
+    except CallFailed as failed:
+        raise _Refused(422, failed.code, failed.message) from failed
+    except Exception as exc:
+        # What went wrong stays in the log: an answer must not show the inside.
+        _log.exception("the action %s of call %s failed", call.action, call.id)
+        raise _Refused(500, "PROVIDER_INTERNAL_ERROR", "the provider failed; nothing is charged") from exc
+
+
+async def _done(work: Work, call: Call) -> Any:
+    """What the work gives; of pieces, what they come to."""
+    if inspect.isasyncgenfunction(work):
+        pieces: list[Any] = []
+        async with aclosing(work(call)) as given:
+            async for piece in given:
+                if isinstance(piece, Completed):
+                    return piece
+                pieces.append(piece)
+        return _joined(pieces)
+    if inspect.iscoroutinefunction(work):
+        return await work(call)
+    made = await anyio.to_thread.run_sync(work, call)
+    return await made if inspect.isawaitable(made) else made
+
+
+def _joined(pieces: list[Any]) -> Any:
+    return "".join(pieces) if pieces and all(isinstance(one, str) for one in pieces) else pieces
+
+
+def _written(call: Call, write: Callable[[], bytes]) -> bytes:
+    try:
+        return write()
+    except WireError as exc:
+        _log.exception("the output of action %s is no JSON", call.action)
+        raise _Refused(500, "OUTPUT_INVALID", "the provider's output is no JSON; nothing is charged") from exc
+
+
+async def _one(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body
+
+
+async def _cancelling(scope: anyio.CancelScope, receive: Callable[[], Awaitable[_Message]]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
 
 
 async def _live(receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]) -> None:
@@ -229,6 +345,8 @@ def _read_secret(text: str) -> str:
     return text.strip()
 
 
+_END: Final = object()
+EVENT_STREAM: Final = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
 _NO_STORE: Final = {"content-type": "application/json", "cache-control": "no-store"}
 
 
@@ -236,9 +354,17 @@ def _json(status: int, value: Any) -> Reply:
     return Reply(status, _NO_STORE, jsontext.dumps(value))
 
 
+def _event(name: str, data: Any) -> bytes:
+    # Compact JSON has no line ends, so one data line holds it.
+    return b"event: " + name.encode("ascii") + b"\ndata: " + jsontext.dumps(data) + b"\n\n"
+
+
+def _error(refused: _Refused) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": refused.code, "message": refused.message}
+    return told | ({"details": refused.details} if refused.details else {})
+
+
 def _failure(refused: _Refused, call_id: str | None) -> Reply:
-    error: dict[str, Any] = {"code": refused.code, "message": refused.message}
-    if refused.details:
-        error["details"] = refused.details
+    error = _error(refused)
     about = {"jecp": PROTOCOL, **({} if call_id is None else {"id": call_id})}
     return _json(refused.status, {**about, "status": "failed", "error": error})

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, assert_never
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,14 +23,21 @@ from jecp_mcp.sandbox.error_answers import Refused, Reply, failed_envelope
 from jecp_mcp.sandbox.fault_injection import DropConnection, Fault
 from jecp_mcp.sandbox.fulfilment import work_refusal
 from jecp_mcp.sandbox.hub import Claim, Hub
+from jecp_mcp.sandbox.pricing import MOST_UNITS, UNIT_OF_RATE
+from jecp_mcp.sandbox.providers.forwarding import Told
 from jecp_mcp.sandbox.sales import StoredAnswer
 from jecp_mcp.sandbox.success_answers import Parts, closing_events, encode, output_text
 from jecp_mcp.wire.jecp.codes import canonical
+from jecp_mcp.wire.jecp.stream import Delta, Metered, Progressed
+
+if TYPE_CHECKING:
+    from jecp_mcp.sandbox.work import Work
 
 KEEP_ALIVE_SECONDS = 15.0
 NO_PROGRESS_SECONDS = 30.0
 TOTAL_SECONDS = 300.0
 _METER_EVERY = 8
+_MOST_WORDS = 200
 _CANCELLED = frozenset({"STREAM_TIMEOUT", "PROVIDER_TIMEOUT"})
 KEEP_ALIVE = b": keep-alive\n\n"
 
@@ -72,32 +80,26 @@ class EventStream(Response):
 
     async def _send_events(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        async for chunk in self._events():
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        async with aclosing(self._events()) as events:
+            async for chunk in events:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncGenerator[bytes, None]:
         accepted, call = self._accepted, self._accepted.call
         started = time.monotonic()
         yield _opening_event(call, accepted)
-        pieces: list[Any] = []
-        delivered: list[Any] = []
+        pieces = 0
+        delivered: list[tuple[Work, bytes]] = []
         try:
-            async for piece in self._deltas(started, delivered):
-                if piece is None:
-                    yield KEEP_ALIVE
-                    continue
-                yield _delta_event(call, piece, len(pieces))
-                pieces.append(piece)
-                if len(pieces) == 1:
-                    await self._cut_short()
-                if not call.builtin and len(pieces) % _METER_EVERY == 0:
-                    yield event("meter", {"elapsed_ms": _ms(started)})
-            work = delivered[0] if delivered else None
-            if work is None:
-                work, output = await self._hub.fulfilment.run(accepted)
-            else:
-                output = output_text(work, accepted.offer)
+            async with aclosing(self._told(started, delivered)) as source:
+                async for told in source:
+                    yield self._told_event(told, pieces, started)
+                    if isinstance(told, Delta):
+                        pieces += 1
+                        if pieces == 1:
+                            await self._cut_short()
+            work, output = delivered[0] if delivered else await self._hub.fulfilment.run(accepted)
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
@@ -110,6 +112,25 @@ class EventStream(Response):
             return
         for name, data in closing_events(call, envelope):
             yield event(name, data)
+
+    def _told_event(self, told: Delta | Metered | Progressed | None, pieces: int, started: float) -> bytes:
+        """What the buyer hears of what was told, after so many pieces."""
+        call = self._accepted.call
+        match told:
+            case None:
+                return KEEP_ALIVE
+            case Delta(delta):
+                # A provider meters by itself.
+                due = (pieces + 1) % _METER_EVERY == 0 and not call.builtin and self._accepted.offer.runs is not None
+                return _delta_event(call, delta, pieces) + (
+                    event("meter", {"elapsed_ms": _ms(started)}) if due else b""
+                )
+            case Metered(raw=raw):
+                return event("meter", {**_counts(raw), "elapsed_ms": _ms(started)})
+            case Progressed(state, step, progress):
+                return event("progress", _progress(state, step, progress))
+            case _:
+                assert_never(told)
 
     async def _cut_short(self) -> None:
         """Pause or end here where a fault says so."""
@@ -128,35 +149,63 @@ class EventStream(Response):
             raise self._fault.refusal()
         raise DropConnection
 
-    async def _deltas(self, started: float, delivered: list[Any]) -> AsyncIterator[Any]:
-        """The work's pieces as they come, None when there is nothing to tell but that the line is alive.
+    async def _told(
+        self, started: float, delivered: list[tuple[Work, bytes]]
+    ) -> AsyncGenerator[Delta | Metered | Progressed | None, None]:
+        """What is told of the work as it comes, None when there is nothing to tell but that the line is alive.
 
         Raises:
             Refused: it cannot be done, or does not go on.
         """
+        source = self._own_work() if self._accepted.offer.runs is not None else self._hub.stream(self._accepted)
+        async with aclosing(source):
+            while True:
+                coming = asyncio.ensure_future(anext(source, None))
+                since = time.monotonic()
+                try:
+                    while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
+                        if time.monotonic() - since >= NO_PROGRESS_SECONDS:
+                            silence = f"No progress from the provider for {NO_PROGRESS_SECONDS:g} s."
+                            raise Refused("PROVIDER_TIMEOUT", silence)
+                        yield None
+                finally:
+                    if not coming.done():
+                        coming.cancel()
+                        await asyncio.wait({coming})
+                told = coming.result()
+                if told is None:
+                    return
+                if isinstance(told, tuple):
+                    delivered.append(told)
+                    return
+                if time.monotonic() - started >= TOTAL_SECONDS:
+                    raise Refused("STREAM_TIMEOUT", f"Total stream timeout ({TOTAL_SECONDS:g} s) exceeded.")
+                yield told
+
+    async def _own_work(self) -> AsyncGenerator[Told, None]:
+        """The pieces of work of the sandbox's own.
+
+        Raises:
+            Refused: it cannot be done.
+        """
         fulfilment, runs = self._hub.fulfilment, self._accepted.offer.runs
-        if runs is None:
-            raise Refused("PROVIDER_UNREACHABLE", "Provider endpoint unreachable: this Hub streams from none.")
+        assert runs is not None, "it is work of the sandbox's own"
         try:
             iterator = fulfilment.work.stream(*runs, self._accepted.call.arguments)
         except KeyError as exc:
             raise Refused("PROVIDER_UNREACHABLE", "The sandbox has no streaming work of this name.") from exc
+        returned: list[Work] = []
         while True:
-            coming = asyncio.get_running_loop().run_in_executor(fulfilment.workers, _next, iterator, delivered)
-            since = time.monotonic()
-            while not (await asyncio.wait({coming}, timeout=KEEP_ALIVE_SECONDS))[0]:
-                if time.monotonic() - since >= NO_PROGRESS_SECONDS:
-                    raise Refused("PROVIDER_TIMEOUT", f"No progress from the provider for {NO_PROGRESS_SECONDS:g} s.")
-                yield None
+            loop = asyncio.get_running_loop()
             try:
-                piece = coming.result()
+                piece = await loop.run_in_executor(fulfilment.workers, _next, iterator, returned)
             except fulfilment.work.WorkFailed as failed:
                 raise work_refusal(failed.code, failed.message) from failed
             if piece is _END:
-                return
-            if time.monotonic() - started >= TOTAL_SECONDS:
-                raise Refused("STREAM_TIMEOUT", f"Total stream timeout ({TOTAL_SECONDS:g} s) exceeded.")
-            yield piece
+                break
+            yield Delta(piece)
+        for work in returned:
+            yield work, output_text(work, self._accepted.offer)
 
     def _failure(self, refused: Refused) -> bytes:
         call = self._accepted.call
@@ -185,13 +234,13 @@ class ReplayedStream(Response):
 _END = object()
 
 
-def _next(iterator: Iterator[Any], delivered: list[Any]) -> Any:
-    """The next piece, or `_END`; what a generator returns at its end goes to `delivered`."""
+def _next(iterator: Iterator[Any], returned: list[Any]) -> Any:
+    """The next piece, or `_END`; what a generator returns at its end goes to `returned`."""
     try:
         return next(iterator)
     except StopIteration as stop:
         if stop.value is not None:
-            delivered.append(stop.value)
+            returned.append(stop.value)
         return _END
 
 
@@ -213,6 +262,17 @@ def _delta_event(call: Call, piece: Any, index: int) -> bytes:
     # How much there is to come is unknown: the share given grows towards nine tenths.
     progress = round(0.9 - 0.8 / (index + 2), 3)
     return event("progress", {"state": "working", "step": "executing", "progress": progress, "delta": piece})
+
+
+def _counts(raw: Mapping[str, Any]) -> dict[str, int]:
+    """What a provider metered so far, of what has a name and a price."""
+    known = {name: raw.get(name) for name in ("tokens", *UNIT_OF_RATE.values())}
+    return {name: count for name, count in known.items() if type(count) is int and 0 <= count <= MOST_UNITS}
+
+
+def _progress(state: str | None, step: str | None, progress: Any) -> Parts:
+    said = {"state": state and state[:_MOST_WORDS], "step": step and step[:_MOST_WORDS], "progress": progress}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _ms(started: float) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ from jecp_mcp.sandbox.provenance_check import check_provenance
 from jecp_mcp.sandbox.providers.accounts import Providers
 from jecp_mcp.sandbox.providers.composites import Composites
 from jecp_mcp.sandbox.providers.earnings import Earnings
-from jecp_mcp.sandbox.providers.forwarding import Forwarder
+from jecp_mcp.sandbox.providers.forwarding import Forwarder, Told
 from jecp_mcp.sandbox.providers.manifests import ProviderManifests
 from jecp_mcp.sandbox.providers.txt_records import OwnZone
 from jecp_mcp.sandbox.sales import Sales, StoredAnswer
@@ -212,6 +212,10 @@ class Hub:
         if accepted.offer.raw.get("composes") is not None:
             return await self.composites.run(accepted)
         return await self.forwarder.call(accepted)
+
+    def stream(self, accepted: AcceptedCall) -> AsyncGenerator[Told, None]:
+        """What the provider of a streaming call tells of it, and at the end what it gave."""
+        return self.forwarder.stream(accepted)
 
     async def _perform(self, accepted: AcceptedCall) -> Reply:
         started = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.calls.ports import CallEnd, Charge
@@ -22,6 +22,9 @@ class History(NamedTuple):
 
 
 NO_HISTORY: Final = History()
+
+_UNITS: Final = ("input_tokens", "output_tokens", "chunks", "audio_seconds")
+"""What has a unit price (JECP 04-manifest §5)."""
 
 _OWED: Final = frozenset({"ajp"})
 """The ways of billing by which no money moves: what a call cost is owed from then on (AJP 0.1)."""
@@ -96,8 +99,22 @@ def _metering(end: CallEnd) -> str:
     """How a price came about that was not known before; "" for one that was."""
     most = f"up to {format_usdc(end.reserved)} USDC was held" if end.amount < end.reserved else ""
     by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
-    words = "; ".join(filter(None, (by, most)))
+    used = ", ".join(f"{count} {unit.replace('_', ' ')}" for unit, count in _units(end))
+    words = "; ".join(filter(None, (by, used and f"used {used}", most)))
     return f" ({words})" if words else ""
+
+
+def _units(end: CallEnd) -> Iterator[tuple[str, int]]:
+    """What a metered call used, by the meter's summary (JECP 01-protocol §4.3)."""
+    raw = {} if end.answer is None else end.answer.raw
+    for place in (raw, raw.get("execution")):
+        summary = place.get("meter_summary") if isinstance(place, Mapping) else None
+        if isinstance(summary, Mapping):
+            for unit in _UNITS:
+                count = summary.get(unit)
+                if isinstance(count, int) and not isinstance(count, bool) and 0 <= count < 2**53:
+                    yield unit, count
+            return
 
 
 def _excess(end: CallEnd) -> str:

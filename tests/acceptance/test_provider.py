@@ -11,16 +11,39 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, drained, output_of, sandbox
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, drained, error_of, output_of, sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "provider.md"
 ADDRESS = "127.0.0.1:8000"
+
+
+SPELL = {
+    "id": "spell",
+    "description": "Spells out the words of a text.",
+    "streaming": True,
+    "pricing": {"base": "$0.01", "currency": "USD", "model": "per_chunk", "per_chunk_usdc": 0.002},
+    "input_schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}},
+    "output_schema": {"type": "object", "required": ["spelt"], "properties": {"spelt": {"type": "string"}}},
+    "examples": [{"input": {"text": "one two"}, "output": {"spelt": "one two"}}],
+}
+DYING = """
+
+async def dying(call: Call) -> AsyncIterator[str]:
+    async for piece in spell(call):
+        if "die" in call.input["text"] and isinstance(piece, Completed):
+            os._exit(1)
+        yield piece
+
+
+provider._work["spell"] = dying
+"""
 
 
 @pytest.fixture(scope="module", params=["reference", "spec"])
@@ -39,10 +62,12 @@ def free_port() -> int:
 def written(folder: Path, address: str, namespace: str) -> None:
     """The document's files, at another address and namespace."""
     text = DOCUMENT.read_text(encoding="utf-8").replace(ADDRESS, address)
-    serve, register, publish = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    serve, register, publish, pieces = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     [manifest] = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    assert (folder / "jecp.json").write_text(manifest.replace('"namespace": "words"', f'"namespace": "{namespace}"'))
-    (folder / "words.py").write_text(serve)
+    made = json.loads(manifest.replace('"namespace": "words"', f'"namespace": "{namespace}"'))
+    made["actions"].append(SPELL)
+    assert (folder / "jecp.json").write_text(json.dumps(made))
+    (folder / "words.py").write_text(serve + pieces + DYING)
     (folder / "register.py").write_text(register.replace('namespace="words"', f'namespace="{namespace}"'))
     (folder / "publish.py").write_text(publish)
 
@@ -83,24 +108,43 @@ def served(folder: Path, port: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("era", [LEGACY, MODERN])
-async def test_the_documented_provider_sells_through_the_bridge_and_sees_its_share(
+async def test_the_documented_provider_sells_and_streams_through_the_bridge_and_sees_its_share(
     hub: SandboxHub, era: str, tmp_path: Path
 ) -> None:
     port, namespace = free_port(), f"words-{era[:2]}"
     written(tmp_path, f"127.0.0.1:{port}", namespace)
     ran(tmp_path, "register.py", hub)
+    heard: list[str | None] = []
+
+    async def progress(_done: float, _total: float | None, message: str | None) -> None:
+        heard.append(message)
+
     with served(tmp_path, port):
         status, warning, *_, url = ran(tmp_path, "publish.py", hub).splitlines()
         assert (status, "example" in warning) == ("submitted", False)
         assert hub.http.post(url).status_code == 303
         async with connect(Road("stdio", era), hub, tmp_path / "state") as client:
-            tool, arguments = f"{namespace}/words:count", {"text": "one two three"}
-            result = await client.call_tool("jecp_call", {"tool": tool, "arguments": arguments})
-            assert output_of(result) == {"words": 3}
-    [sold] = [each for each in hub.books()["transactions"] if each["capability"] == f"{namespace}/words"]
-    assert (sold["amount_usdc"], sold["provider_share_usdc"]) == ("0.01", "0.0085")
+
+            async def bought(action: str, text: str) -> Any:
+                given = {"tool": f"{namespace}/words:{action}", "arguments": {"text": text}}
+                return await client.call_tool("jecp_call", given, progress_callback=progress)
+
+            assert output_of(await bought("count", "one two three")) == {"words": 3}
+            streamed = await bought("spell", "one two three")
+            assert output_of(streamed) == {"spelt": "one two three"}
+            assert "used 3 chunks" in streamed.content[0].text
+            assert [one for one in heard if one in {"ONE", "TWO", "THREE"}] == ["ONE", "TWO", "THREE"]
+            # The provider dies in the midst, so that the plain answer cannot be had either.
+            broken = error_of(await bought("spell", "die now"))
+            assert broken["charged"] == "unknown"
+            assert broken["error"]["details"]["partial_output"] == "DIE NOW"
+    sold = [each for each in hub.books()["transactions"] if each["capability"] == f"{namespace}/words"]
+    assert sorted((one["amount_usdc"], one["provider_share_usdc"]) for one in sold) == [
+        ("0.006", "0.0051"),
+        ("0.01", "0.0085"),
+    ]
     key = (tmp_path / "provider.key").read_text()
     with httpx2.Client(base_url=hub.url, headers={"Authorization": f"Bearer {key}"}) as provider:
         stated = provider.get("/v1/providers/me/payouts").raise_for_status().json()
-    assert (stated["earned_usdc"], stated["balance_usdc"]) == ("0.0085", "0.0085")
+    assert (stated["earned_usdc"], stated["balance_usdc"]) == ("0.0136", "0.0136")
     assert json.loads((tmp_path / "jecp.json").read_text())["actions"][0]["pricing"]["base"] == "$0.01"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import anyio
@@ -356,6 +356,43 @@ async def test_a_provider_is_an_asgi_application() -> None:
     stages = iter([{"type": "http.disconnect"}])
     await provider({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
     assert len(sent) == 2
+
+
+async def test_a_provider_stops_working_for_a_hub_that_has_gone() -> None:
+    provider, sent, closed = selling(), list[Any](), anyio.Event()
+
+    @provider.action("count")
+    async def count(call: Call) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield call.id
+                await anyio.lowlevel.checkpoint()
+        finally:
+            closed.set()
+
+    async def receive() -> Any:
+        if not sent:
+            return {"type": "http.request", "body": body}
+        while len(sent) < 3:
+            await anyio.lowlevel.checkpoint()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    body = call()
+    headers = {**signed(body), "accept": "text/event-stream"}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    with anyio.fail_after(60):
+        await provider({"type": "http", "method": "POST", "path": "/jecp", "headers": raw}, receive, send)
+    assert closed.is_set()
+    assert sent[1]["body"].startswith(b"event: open\n")
+    assert sent[2]["body"].startswith(b"event: chunk\n")
+    with pytest.raises(ValueError, match="asynchronous generator"):
+
+        @selling().action("count")
+        def wrong(call: Call) -> Iterator[str]:
+            yield call.id
 
 
 async def test_a_manifest_is_read_and_checked_before_it_is_published() -> None:

@@ -24,13 +24,15 @@ from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful
+from jecp_mcp.rails.jecp.partial_output import PartialOutput
 from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
-from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, lost, read_reply, read_stream
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost, read_reply, read_stream
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
 from jecp_mcp.wire.jecp.provenance import build
+from jecp_mcp.wire.jecp.stream import Delta, StreamEvent
 
 _LONGEST_CALL_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.5
@@ -57,6 +59,7 @@ class JecpRail:
         clock: Clock,
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        listener: Listener | None = None,
     ) -> None:
         """Pay through `client`.
 
@@ -64,12 +67,14 @@ class JecpRail:
             timeout_seconds: how long one attempt may take where the catalog does not say otherwise.
             random: gives numbers from 0 to 1, for the jitter between attempts.
             sleep: waits that many seconds between attempts.
+            listener: hears every event of a stream, whole.
         """
         self._client = client
         self._timeout = timeout_seconds
         self._clock = clock
         self._random = random
         self._sleep = sleep
+        self._listener = listener
 
     def ready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
@@ -197,7 +202,9 @@ class JecpRail:
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(payload, attempts, replay=replay, left=left)
             if wait is None or door.closed is not None:
-                return conclude(attempts, replay=replay, budget=request.hold)
+                return sending.heard.shown(
+                    conclude(attempts, replay=replay, budget=request.hold), mask_of(sending.identity)
+                )
             in_doubt = doubtful(attempts, replay=replay)
             # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
             streaming = streaming and not unstreamable and not in_doubt
@@ -222,6 +229,13 @@ class JecpRail:
 
     async def _streamed(self, sending: _Sending, progress: Progress | None) -> Evidence:
         payload, mask = sending.payload, mask_of(sending.identity)
+
+        async def hear(event: StreamEvent) -> None:
+            if isinstance(event, Delta):
+                sending.heard.add(event.delta)
+            if self._listener is not None:
+                await self._listener(event)
+
         silence = min(SILENCE_SECONDS, payload.timeout_seconds)
         opening = self._client.open_stream(
             payload.path, sending.body, sending.identity, silence=silence, before_sending=sending.door.open
@@ -229,7 +243,9 @@ class JecpRail:
         try:
             async with opening as answer:
                 now = self._clock.now()
-                return await read_stream(answer, sending.request.call_id, now, progress, silence=silence, mask=mask)
+                return await read_stream(
+                    answer, sending.request.call_id, now, progress, silence=silence, mask=mask, listener=hear
+                )
         except ExchangeFailed as exc:
             return lost(exc)
 
@@ -239,6 +255,7 @@ class _Sending:
 
     Attributes:
         body: the exact bytes of the next attempt.
+        heard: the pieces of the output that a stream brought.
     """
 
     def __init__(
@@ -247,6 +264,7 @@ class _Sending:
         self.request, self.payload, self.identity, self.door = request, payload, identity, door
         self._clock = clock
         self.body = b""
+        self.heard = PartialOutput()
 
     def sign(self, *, spent: int = 0) -> None:
         """Write `body`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -48,6 +48,10 @@ _MESSAGE_CHARACTERS: Final = 200
 _LINGER_SECONDS: Final = 0.1
 
 
+Listener = Callable[[StreamEvent], Awaitable[None]]
+"""Hears the events of a stream, whole."""
+
+
 async def read_reply(status: int, headers: Mapping[str, str], body: bytes, now: UnixMs, mask: Mask) -> Evidence:
     """A plain answer as evidence. A large one is parsed beside the event loop, which serves other calls meanwhile."""
     if len(body) > _LARGE_BYTES:
@@ -68,7 +72,14 @@ def lost(failure: ExchangeFailed) -> Lost:
 
 
 async def read_stream(
-    answer: HttpStream, call_id: str, now: UnixMs, progress: Progress | None, *, silence: float, mask: Mask
+    answer: HttpStream,
+    call_id: str,
+    now: UnixMs,
+    progress: Progress | None,
+    *,
+    silence: float,
+    mask: Mask,
+    listener: Listener | None = None,
 ) -> Evidence:
     """Read one answer to its end: an event stream, or the plain JSON of a pre-flight refusal.
 
@@ -80,13 +91,14 @@ async def read_stream(
         silence: how long a plain answer may take, or a stream say nothing of the call, in seconds; all of a stream has
             `TOTAL_SECONDS`.
         mask: what to take out of all that is read.
+        listener: hears each event before it becomes progress.
     """
     streaming = is_event_stream(answer.headers)
     seconds = TOTAL_SECONDS if streaming else silence
     try:
         with anyio.fail_after(seconds):
             if streaming:
-                return await _follow(answer, CallStream(call_id, mask=mask), progress, silence)
+                return await _follow(answer, CallStream(call_id, mask=mask), progress, silence, listener)
             body = b"".join([chunk async for chunk in answer.chunks])
             return await read_reply(answer.status, answer.headers, body, now, mask)
     except TimeoutError:
@@ -97,10 +109,12 @@ async def read_stream(
         return Unreadable(answer.status, f"the stream broke the protocol: {exc}")
 
 
-async def _follow(answer: HttpStream, call: CallStream, progress: Progress | None, silence: float) -> Evidence:
+async def _follow(
+    answer: HttpStream, call: CallStream, progress: Progress | None, silence: float, listener: Listener | None
+) -> Evidence:
     longest = silence + _HUBS_WORD_SECONDS
     with anyio.move_on_after(longest) as patience:
-        await _listen(answer, call, progress, patience, longest)
+        await _listen(answer, call, progress, patience, longest, listener)
     if patience.cancelled_caught and call.ending is None:
         return Lost(sent=True, reason=f"nothing was said of the call for {longest:g} s")
     return ending_evidence(call.end(), answer.headers)
@@ -120,7 +134,12 @@ def ending_evidence(ending: Ending, headers: Mapping[str, str]) -> Evidence:
 
 
 async def _listen(
-    answer: HttpStream, call: CallStream, progress: Progress | None, patience: anyio.CancelScope, longest: float
+    answer: HttpStream,
+    call: CallStream,
+    progress: Progress | None,
+    patience: anyio.CancelScope,
+    longest: float,
+    listener: Listener | None,
 ) -> None:
     """Hear the stream until it ends; `patience` gets another `longest` seconds whenever something is said."""
     pieces, unread, heard = 0, 0, call.heard
@@ -132,6 +151,8 @@ async def _listen(
         if call.heard != heard:
             heard, patience.deadline = call.heard, anyio.current_time() + longest
         for event in events:
+            if listener is not None:
+                await listener(event)
             message = _told(event)
             if message is not None and progress is not None:
                 pieces += 1

@@ -99,8 +99,6 @@ def _faults(provider: Provider, manifest: Mapping[str, Any], catalog: Catalog) -
         else:
             for within, reason in composite_faults(action, tariff.base, catalog):
                 yield place + within, reason
-        if action.get("streaming"):
-            yield f"{place}/streaming", "this Hub forwards whole answers and streams none from an endpoint"
         if "x402" in action["pricing"].get("payment_methods", ()) and provider.payout_address is None:
             yield f"{place}/pricing/payment_methods", "x402 needs the usdc_payout_address of your registration"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -75,8 +76,18 @@ def endpoint() -> Iterator[Endpoint]:
             if made.instead is not None:
                 return self.say(*made.instead)
             assert made.provider is not None
-            reply = asyncio.run(made.provider.answer(dict(self.headers), body))
-            return self.say(reply.status, reply.headers["content-type"], reply.body)
+            return asyncio.run(self.reply(made.provider, body))
+
+        async def reply(self, provider: Provider, body: bytes) -> None:
+            reply = await provider.stream(dict(self.headers), body)
+            self.send_response(reply.status)
+            for name, value in {**reply.headers, "connection": "close"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            async with contextlib.aclosing(reply.chunks) as chunks:
+                async for chunk in chunks:
+                    self.wfile.write(chunk)
+                    self.wfile.flush()
 
         def say(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)

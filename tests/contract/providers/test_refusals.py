@@ -145,7 +145,6 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(pricing={"base": "$1", "currency": "USD", "model": "per_chunk"}), "/actions/0/pricing"),
         (changed(input_schema={"type": "nothing"}), "/actions/0/input_schema"),
         (changed(output_schema={"$ref": "https://words.example/schema"}), "/actions/0/output_schema"),
-        (changed(streaming=True), "/actions/0/streaming"),
         (
             changed(pricing={"base": "$1", "currency": "USD", "model": "flat", "payment_methods": ["x402"]}),
             "/actions/0/pricing/payment_methods",

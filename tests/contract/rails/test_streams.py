@@ -10,9 +10,10 @@ import anyio
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.rails.jecp.partial_output import MOST_CHARACTERS
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES
 from jecp_mcp.wire.jecp.stream import CallStream
-from tests.faults.rails.raw_hub import ACTION, PAID, PRICE, Request, Script, bench, fails, raw_hub, says, streams
+from tests.faults.rails.raw_hub import ACTION, KEY, PAID, PRICE, Request, Script, bench, fails, raw_hub, says, streams
 
 pytestmark = pytest.mark.anyio
 
@@ -146,3 +147,23 @@ async def test_a_large_event_that_comes_slowly_is_heard_to_its_end(monkeypatch: 
     async with raw_hub(slowly) as hub, bench(hub.url, seconds=1.5) as parts:
         found = await parts.rail.send(parts.request(STREAMED))
     assert (found.verdict, found.attempts) == (Verdict.CHARGED, 1)
+
+
+async def test_what_a_broken_stream_brought_is_shown_where_no_answer_comes_any_more() -> None:
+    half = len(KEY) // 2
+    pieces = ("one ", KEY[:half], KEY[half:], " two", "x" * 9_000)
+    broken = streams(("open", {"id": OURS}), *(("chunk", {"delta": piece}) for piece in pieces))
+    async with raw_hub(broken, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
+        found = await parts.rail.send(parts.request(STREAMED))
+    assert (found.verdict, found.answer) == (Verdict.IN_DOUBT, None)
+    assert found.refusal is not None
+    partial = found.refusal.details["partial_output"]
+    assert partial.startswith("one ")
+    assert partial.endswith("x" * 100)
+    assert len(partial) <= MOST_CHARACTERS
+    assert KEY not in partial
+    parts_of = streams(("chunk", {"delta": {"line": 1}}), ("chunk", {"delta": {"line": "y" * 9_000}}))
+    async with raw_hub(parts_of, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
+        found = await parts.rail.send(parts.request(STREAMED))
+    assert found.refusal is not None
+    assert found.refusal.details["partial_output"] == [{"line": 1}]

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 from pydantic import SecretStr
 
 from jecp_mcp.clock import SystemClock, UnixMs
@@ -76,6 +77,22 @@ class RawHub:
             pass
         finally:
             writer.close()
+
+
+def passes_on(url: str) -> Script:
+    """Pass each request on to the Hub at `url`, and its whole answer back."""
+
+    async def script(request: Request, writer: asyncio.StreamWriter) -> None:
+        async with httpx2.AsyncClient(base_url=url, timeout=60) as client:
+            kept = {name: value for name, value in request.headers.items() if name not in {"host", "content-length"}}
+            answer = await client.request(request.method, request.path, headers=kept, content=request.body)
+        head = [f"HTTP/1.1 {answer.status_code} OK", f"content-length: {len(answer.content)}", "connection: close"]
+        head += [f"{name}: {answer.headers[name]}" for name in ("content-type", "date")]
+        writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + answer.content)
+        await writer.drain()
+        writer.close()
+
+    return script
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.http_gate import HttpGate, resolve
 from jecp_mcp.settings.merchants import read_place
-from tests.faults.rails.raw_hub import raw_hub, says
+from tests.faults.rails.raw_hub import raw_hub, says, streams
 from tests.faults.rails.test_connections import certificate, served, trusted
 
 pytestmark = pytest.mark.anyio
@@ -209,3 +209,27 @@ async def test_a_name_is_asked_for_again_when_its_addresses_are_old_or_away(monk
             with pytest.raises(ExchangeFailed):
                 await gate.exchange("GET", SHOP)
             assert len(asked) == times
+
+
+async def test_a_stream_goes_to_a_vetted_address_too_and_to_the_next_where_one_is_dead() -> None:
+    async with HttpGate(SystemClock(), resolve=names("8.8.8.8", "10.0.0.1")) as gate:  # type: ignore[arg-type]
+        with pytest.raises(ExchangeFailed, match="not on the public network"):
+            async with gate.stream("GET", SHOP):
+                pass
+    async with raw_hub(streams(("open", {}), ("chunk", {"delta": "x"}))) as hub:
+        place = read_place(hub.url.replace("127.0.0.1", "localhost") + "/jecp")
+        # Nothing listens on the first.
+        dead_first = names("127.0.0.2", "127.0.0.1")
+        async with (
+            HttpGate(SystemClock(), loopback=True, resolve=dead_first) as gate,  # type: ignore[arg-type]
+            gate.stream("POST", place, body=b"{}") as answer,
+        ):
+            body = b"".join([chunk async for chunk in answer.chunks])
+        assert (answer.status, b"event: chunk" in body) == (200, True)
+        only_dead = names("127.0.0.2")
+        async with HttpGate(SystemClock(), loopback=True, resolve=only_dead) as gate:  # type: ignore[arg-type]
+            with pytest.raises(ExchangeFailed) as failed:
+                async with gate.stream("POST", place, body=b"{}"):
+                    pass
+        assert (failed.value.sent, failed.value.phase) == (False, "connect")
+        assert len(hub.heard) == 1

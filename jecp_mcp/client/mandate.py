@@ -1,0 +1,81 @@
+"""`Mandate`: what a `JecpClient` may spend, and the ledger in which it is counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from jecp_mcp.settings import LedgerSettings, MandateSettings, load_settings, state_dir
+from jecp_mcp.settings.patterns import Over, can_match
+
+if TYPE_CHECKING:
+    from jecp_mcp.calls.ports import Question
+
+Approve = Callable[["Question"], Awaitable[bool]]
+"""Asks a person whether to buy; what it raises reaches whoever called."""
+
+LEDGER_FILE: Final = "ledger.sqlite"
+
+
+class Mandate:
+    """Limits, prohibitions and approvals, by the rules of ``[mandate]`` in the server's settings.
+
+    ::
+
+        Mandate("ledger.sqlite", per_call_usdc="0.05", daily_usdc="1.00", deny=["*/csv*"])
+
+    Clients and servers that use the same ledger draw on the same limits, whichever process they are in.
+    """
+
+    def __init__(self, ledger: str | Path, *, approve: Approve | None = None, **settings: Any) -> None:
+        """Spend by `settings`, counted in the file `ledger`, which is made where there is none.
+
+        Args:
+            ledger: on a disk of this machine; the server's is ``ledger.sqlite`` in its state folder.
+            approve: asks a person where the settings say that one must agree. Without it the call is refused
+                (`ApprovalError`), and can be approved under its code by ``jecp-mcp approve``, where the ledger is the
+                server's.
+            settings: the keys of ``[mandate]``, such as ``per_call_usdc``, ``daily_usdc``, ``allow``, ``deny``,
+                ``approve_above_usdc``; amounts are decimal text in USDC. What is left out is as in the server's
+                settings: 0.25 a call, 2 a day.
+
+        Raises:
+            ValueError: a key or a value is wrong.
+        """
+        self.settings = _usable(MandateSettings.model_validate(settings))
+        self.ledger, self.approve = Path(ledger), approve
+        self.ledger_settings = LedgerSettings()
+
+    @classmethod
+    def from_settings(
+        cls, config: Path | None = None, *, state: Path | None = None, approve: Approve | None = None
+    ) -> Self:
+        """The mandate and the ledger of `jecp-mcp serve`, by its settings and the environment.
+
+        Args:
+            config: the settings file; as ``--config``.
+            state: the state folder; as ``--state-dir``.
+            approve: as for the class.
+
+        Raises:
+            SettingsError: something of it is wrong.
+            ValueError: a pattern names a tool, which a program has none of.
+        """
+        settings = load_settings(config, environ=os.environ)
+        made = cls(state_dir(os.environ, state) / LEDGER_FILE, approve=approve)
+        made.settings, made.ledger_settings = _usable(settings.mandate), settings.ledger
+        return made
+
+
+def _usable(settings: MandateSettings) -> MandateSettings:
+    """The same settings, all of whose patterns mean something to a program.
+
+    Raises:
+        ValueError: one names a tool: as a deny it would let everything through in silence.
+    """
+    for pattern in (*settings.allow, *settings.deny, *(limit.match for limit in settings.limits)):
+        if can_match(pattern, Over.TOOLS) and not can_match(pattern, Over.IDS):
+            raise ValueError(f'"{pattern}" names a tool of the server; a program needs an action, as a/b:c')
+    return settings
