@@ -176,7 +176,7 @@ def description(
     if returns := return_words(action):
         made["returns"] = returns
     schema = on_shelf.card.input_schema
-    made["input_schema"] = jsontext.plain(concise(schema) if brief else schema)
+    made["input_schema"] = jsontext.plain(concise(schema, on_shelf.name) if brief else schema)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
         made["checked_by_hub_only"] = left[:MOST_LEFT] + (

@@ -83,7 +83,7 @@ async def test_a_model_is_described_an_action_without_what_goes_without_saying(t
         whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
         wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
         other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
-    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text."}}}
+    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text"}}}
     assert brief["input_schema"] == short
     assert whole["input_schema"] == plain.input_schema
     assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
@@ -115,16 +115,19 @@ async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
 
 async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_path: Path) -> None:
     async with opened(tmp_path, mandate={"approve_above_usdc": "0.02"}, goods=GOODS) as shop:
-        words = {card.name: card.description.split(". ")[0] for card in shop.dispatcher.cards()}
-        most = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
-    assert words["media_video_render"] == "Blocked: above the operator's limit for one call"
+        words = {
+            card.name: card.description.split("\n")[0].split(". ")[0].removesuffix(".")
+            for card in shop.dispatcher.cards()
+        }
+        first = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
+    assert words["media_video_render"] == "Blocked: above the limit for one call"
     assert words["docs_invoice_render"] == "Needs the user's approval"
-    assert most["text_model_complete"].startswith(
+    assert first["text_model_complete"].startswith(
         "Needs the user's approval, unless bought by jecp_call with max_usdc 0.02. Metered: "
     )
     assert words["stats_rank"] == "Needs trust tier gold"
-    assert words["text_summary_extract"] == "Costs 0.01 USDC per call"
-    assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
+    assert words["text_summary_extract"] == "Costs 0.01 USDC"
+    assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in first["text_model_complete"]
 
 
 async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is_shown(tmp_path: Path) -> None:
