@@ -34,6 +34,7 @@ from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600
@@ -88,7 +89,14 @@ async def search(
     namespace = arguments.get("namespace") or None
     offset = arguments.get("offset", 0)
     await finder.prepare()
-    among = Filter(namespace, tuple(arguments.get("tags", ())), most, withdrawn=arguments.get("withdrawn", False))
+    among = Filter(
+        namespace,
+        tuple(arguments.get("tags", ())),
+        most,
+        withdrawn=arguments.get("withdrawn", False),
+        least_rank=TIERS.index(arguments.get("tier") or TIERS[0]),
+        streaming=arguments.get("streaming", False),
+    )
     found = finder.search(arguments.get("query", ""), among, offset=offset, limit=limit)
     names = [(action, registry.name_of(action)) for action in found.actions]
     shown = [(action, name) for action, name in names if name is not None]
@@ -134,7 +142,7 @@ def _hint(on_sale: object, arguments: Mapping[str, Any]) -> str:
         return _PAST_THE_END
     if arguments.get("withdrawn"):
         return _NONE_ENDS
-    filtered = any(arguments.get(name) for name in ("namespace", "tags", "max_price_usdc"))
+    filtered = any(arguments.get(name) for name in ("namespace", "tags", "max_price_usdc", "tier", "streaming"))
     return _NONE_WITHIN if filtered else _NO_MATCH
 
 

@@ -141,6 +141,7 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
         prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
         dear = {name: one for name, one in buying.items() if name != "max_usdc"}
         blocked = told(await shop.dispatcher.call("jecp_prepare", dear, ME))
+        refused = error(await shop.dispatcher.call("jecp_call", dear, ME))
         bought = await shop.dispatcher.call("jecp_call", {**buying, "label": "2"}, ME)
         further = [
             await shop.dispatcher.call("jecp_call", {**buying, **label}, ME) for label in ({}, {}, {"label": "3"})
@@ -151,6 +152,11 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert "at most 0.25 USDC" in row["price"]
     assert [one["no_approval_with"] for one in (row, described, blocked)] == [{"max_usdc": "0.05"}] * 3
     assert "no_approval_with" not in prepared
+    assert refused["error"]["details"]["no_approval_with"] == {"max_usdc": "0.05"}
+    assert refused["next_action"]["actor"] == "human"
+    assert refused["next_action"]["hint"].endswith(
+        "Where 0.05 USDC will do, jecp_call with max_usdc 0.05 needs no approval."
+    )
     assert (row["blocked_by"], "blocked_by" in prepared) == (["APPROVAL_REQUIRED"], False)
     assert (prepared["at_most_usdc"], "at most 0.03 USDC" in prepared["price"]) == ("0.03", True)
     assert f"Paid 0.02 USDC to text (metered, {rate}; up to 0.03 USDC was held)" in receipt(bought)
@@ -159,6 +165,23 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert [(one.structured or {})["receipt"]["copy"] for one in further] == [2, 3, 4]
     assert "copy 3 of the same call" in receipt(further[1])
     assert "copy" not in (other.structured or {})["receipt"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "new_payees"),
+    [("text_model_complete", True), ("docs_invoice_render", False)],
+    ids=["a provider may be new", "an exact price"],
+)
+async def test_no_lower_maximum_is_named_that_would_need_a_person_all_the_same(
+    tmp_path: Path, tool: str, new_payees: bool
+) -> None:
+    mandate = {"approve_above_usdc": "0.02", "approve_new_payees": new_payees}
+    async with opened(tmp_path, goods=GOODS, mandate=mandate) as shop:
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, ME))
+        refused = error(await shop.dispatcher.call("jecp_call", {"tool": tool, "arguments": {"n": 1}}, ME))
+    assert refused["error"]["code"] == "APPROVAL_REQUIRED"
+    assert "no_approval_with" not in refused["error"]["details"] | described
+    assert "max_usdc" not in refused["next_action"]["hint"]
 
 
 @MODES
@@ -200,3 +223,22 @@ async def test_what_a_free_call_paid_for_says_how_many_are_left_and_is_free_in_t
     assert (bought.structured or {})["receipt"]["free_calls_left"] == 6
     assert [one["state"] for one in books] == ["free"]
     assert "6 free calls are left" in next(one for one in rows if one["tool"] == "stats_count")["free_call"]
+
+
+async def test_what_needs_a_higher_tier_and_what_streams_is_found_by_asking_for_it(tmp_path: Path) -> None:
+    goods = [*GOODS, replace(INVOICE, action="stream", streaming=True)]
+    async with opened(tmp_path, goods=goods) as shop:
+        found = {
+            name: told(await shop.dispatcher.call("jecp_search", dict(asked), ME))
+            for name, *asked in [
+                ("silver", ("tier", "silver")),
+                ("platinum", ("tier", "platinum")),
+                ("streams", ("streaming", True)),
+                ("neither", ("streaming", True), ("tier", "gold")),
+            ]
+        }
+        refused = error(await shop.dispatcher.call("jecp_search", {"tier": "brass"}, ME))
+    names = {name: [row["tool"] for row in one["results"]] for name, one in found.items()}
+    assert names == {"silver": ["stats_rank"], "platinum": [], "streams": ["docs_invoice_stream"], "neither": []}
+    assert found["neither"]["hint"].endswith("Search without them to see whether there is any.")
+    assert refused["error"]["code"] == "INVALID_ARGUMENTS"
