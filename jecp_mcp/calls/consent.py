@@ -47,7 +47,7 @@ class Consents:
         return await self._renew(replace(order, uses=(*order.uses, given)), caller)
 
     def _with_lower_maximum(self, refusal: Refusal, order: Order) -> Refusal:
-        """The refusal with the maximum for which nobody need agree, where only what it may come to asks for a person."""
+        """The refusal with the maximum for which nobody need agree, where what it may come to is all that needs one."""
         lower = self._policy.without_approval(order.quote)
         if refusal.code != codes.APPROVAL_REQUIRED or lower is None or order.quote.because is not None:
             return refusal

@@ -31,6 +31,7 @@ from jecp_mcp.wire.jecp.tiers import TIERS
 @as_json
 def command(
     query: str,
+    *,
     namespace: str | None,
     tags: tuple[str, ...],
     max_price: str | None,
