@@ -18,6 +18,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
+from jecp_mcp.tools.own.lifting import said_once
 from jecp_mcp.tools.own.lookup import REASON_LENGTH
 from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
@@ -112,6 +113,8 @@ async def search(
     entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries, "total": found.total}
+    if lifting := said_once(entries):
+        answer["lifted_by"] = lifting
     left_off = found.total - offset - len(found.hits)
     if left_off > 0:
         answer |= {"left_off": left_off, "next_offset": offset + len(found.hits)}

@@ -111,6 +111,26 @@ async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     everything = ["DENIED_BY_POLICY", "PER_CALL_LIMIT", "LIMIT_REACHED", "APPROVAL_REQUIRED"]
     assert described["blocked_by"] == refused["error"]["details"]["blocked_by"] == everything
     assert prepared["blocked_by"] == ["LIMIT_REACHED", "APPROVAL_REQUIRED"]
+    # Its 1.50 are above the whole of that limit, and so are the 0.05: no time makes room.
+    who = dict.fromkeys(everything, "operator") | {"APPROVAL_REQUIRED": "user"}
+    assert described["lifted_by"] == refused["error"]["details"]["lifted_by"] == who
+    assert prepared["lifted_by"] == {"LIMIT_REACHED": "operator", "APPROVAL_REQUIRED": "user"}
+
+
+async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwise_there(tmp_path: Path) -> None:
+    mandate = {"daily_usdc": "0.06", "per_call_usdc": "2.00"}
+    account = Account(free_calls=0)
+    async with opened(tmp_path, goods=GOODS, mandate=mandate, account=account) as shop:
+        bought = await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
+        found = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
+        free = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
+    assert not bought.is_error
+    rows = {row["tool"]: row for row in found["results"]}
+    assert found["lifted_by"]["LIMIT_REACHED"] == "time, or operator"
+    assert rows["docs_invoice_render"]["blocked_by"] == ["LIMIT_REACHED"]
+    assert "lifted_by" not in rows["docs_invoice_render"]
+    assert rows["media_video_render"]["lifted_by"] == {"LIMIT_REACHED": "operator"}
+    assert "lifted_by" not in free
 
 
 async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_path: Path) -> None:
