@@ -177,6 +177,7 @@ def description(
     made["action"] = clean(action.key, 200, one_line=True)
     if action.version:
         made["version"] = clean(action.version, 40, one_line=True)
+        made["versions_on_sale"] = [] if is_withdrawn(action) else [made["version"]]
     if action.streaming:
         made["streaming"] = True
     if words:

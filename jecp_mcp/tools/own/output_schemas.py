@@ -57,6 +57,7 @@ _CALL: Final = {
     "settled_by": TEXT,
     "transaction_id": TEXT,
     "asked": record(),
+    "got": described(TEXT, "How its result begins."),
     "warning": TEXT,
 }
 _MAYBE_TEXT: Final = {"type": ["string", "null"]}
@@ -78,6 +79,7 @@ DESCRIBE: Final = own_output(
     **_OFFER,
     action=TEXT,
     version=TEXT,
+    versions_on_sale=described(list_of(TEXT), "Any other is not sold here."),
     streaming=FLAG,
     providers_words=TEXT,
     side_effects=list_of(TEXT),
