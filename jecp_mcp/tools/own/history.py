@@ -108,12 +108,9 @@ def _got(whole: CallRow | None) -> str | None:
     """How the result of a call begins; None where it has none, or too large a one to be looked into for that."""
     if whole is None or whole.answer is None or len(whole.answer) > _LARGE:
         return None
-    answer = kept_answer(whole)
-    return (
-        None
-        if answer is None
-        else clean(argument_words({"output": answer.output})["output"], _GOT_LENGTH, one_line=True)
-    )
+    if (answer := kept_answer(whole)) is None:
+        return None
+    return clean(argument_words({"output": answer.output})["output"], _GOT_LENGTH, one_line=True)
 
 
 async def _files(store: ArtifactStore, caller: Caller) -> Mapping[str, Sequence[str]]:

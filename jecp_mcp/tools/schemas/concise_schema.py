@@ -1,9 +1,9 @@
 """A published schema without what tells a model nothing, for whoever only reads it. Pure: no I/O.
 
 Every schema in a list of tools is paid for in every context window. What is left out goes without saying, and is still
-checked before anything is paid for: that no other arguments are taken, that a text or a list is not empty, a length that
-a pattern implies, a pattern that the description shows, bounds that nothing a model writes comes near, and words and
-defaults that say nothing, or were said before. What comes of it accepts whatever the schema accepts.
+checked before anything is paid for: that no other arguments are taken, that a text or a list is not empty, a length
+that a pattern implies, a pattern that the description shows, bounds that nothing a model writes comes near, and words
+and defaults that say nothing, or were said before. What comes of it accepts whatever the schema accepts.
 """
 
 from __future__ import annotations
