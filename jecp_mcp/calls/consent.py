@@ -43,8 +43,15 @@ class Consents:
         _try_to_prepare(order, self._clock.now())
         given = await self._approvals.obtain(order.question(order.because), caller)
         if isinstance(given, Refusal):
-            return given
+            return self._with_lower_maximum(given, order)
         return await self._renew(replace(order, uses=(*order.uses, given)), caller)
+
+    def _with_lower_maximum(self, refusal: Refusal, order: Order) -> Refusal:
+        """The refusal with the maximum for which nobody need agree, where what it may come to is all that needs one."""
+        lower = self._policy.without_approval(order.quote)
+        if refusal.code != codes.APPROVAL_REQUIRED or lower is None or order.quote.because is not None:
+            return refusal
+        return replace(refusal, details={**refusal.details, "no_approval_with": {"max_usdc": format_usdc(lower)}})
 
     def spend(self, wish: Wish, uses: tuple[GrantRef, ...], call_id: str) -> None:
         """What was agreed for a call is used by the identical one that took its place: it buys no other."""

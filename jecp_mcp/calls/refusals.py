@@ -142,10 +142,10 @@ def in_progress(row: CallRow) -> Refusal:
 
 
 def still_running() -> Refusal:
-    """The payee works on it, for longer than anybody waits."""
+    """The payee works on it, or is asked again for an answer that was lost, for longer than anybody waits."""
     return Refusal(
         code=codes.CALL_IN_PROGRESS,
-        message="The payee is still working on this call. Whether it is charged is not known yet.",
+        message="This call has not ended: its payee may still work on it. Whether it is charged is not known yet.",
         source="bridge",
     )
 

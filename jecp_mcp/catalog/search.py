@@ -99,12 +99,16 @@ class Filter:
         tags: only actions with all of them.
         max_price: only actions whose price, or base price when metered, is known and at most this, micro-USDC.
         withdrawn: only what is no longer sold, or not for ever.
+        least_rank: only what needs a tier of this rank or a higher one.
+        streaming: only what streams.
     """
 
     namespace: str | None = None
     tags: tuple[str, ...] = ()
     max_price: MicroUSDC | None = None
     withdrawn: bool = False
+    least_rank: int = 0
+    streaming: bool = False
 
 
 EVERYTHING: Final = Filter()
@@ -126,7 +130,7 @@ class Index:
         self._prices, self._calls = array("q"), array("q")
         self._diversity = Diversity()
         self._tags: list[tuple[str, ...]] = []
-        self._ending = bytearray()
+        self._ending, self._streams, self._ranks = bytearray(), bytearray(), array("q")
         self._targets: list[frozenset[str]] = []
         """What each action turns things into, as terms."""
         builder = Builder([weight for _, weight, _ in _FIELDS], [even for _, _, even in _FIELDS])
@@ -146,6 +150,8 @@ class Index:
             self._prices.append(_UNKNOWN_PRICE if amount is None else amount)
             self._calls.append(action.total_calls or 0)
             self._ending.append(is_ending(action))
+            self._streams.append(action.streaming)
+            self._ranks.append(action.tier_rank)
             self._tags.append(tagged.setdefault(action.tags, action.tags))
             self._targets.append(_targets({*fields[0], *fields[1]}))
             self._diversity.add({*fields[0], *fields[1]}, withdrawn=is_withdrawn(action))
@@ -229,6 +235,8 @@ class Index:
                 and asked.issubset(self._tags[place])
                 and (most is None or _UNKNOWN_PRICE < self._prices[place] <= most)
                 and (not among.withdrawn or bool(self._ending[place]))
+                and (not among.streaming or bool(self._streams[place]))
+                and self._ranks[place] >= among.least_rank
             )
 
         return passes

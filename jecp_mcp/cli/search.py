@@ -11,6 +11,7 @@ from jecp_mcp.cli.examples import examples
 from jecp_mcp.cli.options import as_json, common_options, start_from
 from jecp_mcp.plurals import counted
 from jecp_mcp.settings.command_lines import CommandLine
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 
 @click.command(
@@ -22,16 +23,21 @@ from jecp_mcp.settings.command_lines import CommandLine
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="With this tag; may be given several times.")
 @click.option("--max-price", metavar="USDC", help="Such as 0.05.")
 @click.option("--withdrawn", is_flag=True, help="Only what is, or will be, sold no more.")
+@click.option("--tier", type=click.Choice(TIERS[1:]), help="Only what needs this trust tier or a higher one.")
+@click.option("--streaming", is_flag=True, help="Only what streams its progress.")
 @click.option("--limit", type=click.IntRange(1, 20), help="At most so many. Default: 8.")
 @click.option("--offset", type=click.IntRange(0, 1000), help="Pass over so many of the best.")
 @common_options
 @as_json
 def command(
     query: str,
+    *,
     namespace: str | None,
     tags: tuple[str, ...],
     max_price: str | None,
     withdrawn: bool,
+    tier: str | None,
+    streaming: bool,
     limit: int | None,
     offset: int | None,
     as_json: bool,
@@ -44,7 +50,7 @@ def command(
     from jecp_mcp.cli.own_tools import ask
 
     asked: dict[str, Any] = {"query": query, "namespace": namespace, "tags": list(tags), "max_price_usdc": max_price}
-    asked |= {"withdrawn": withdrawn, "limit": limit, "offset": offset}
+    asked |= {"withdrawn": withdrawn, "tier": tier, "streaming": streaming, "limit": limit, "offset": offset}
     at = start_from(given)
     found = ask(at, "jecp_search", asked, catalog=True, as_json=as_json)
     if not as_json:

@@ -90,9 +90,14 @@ class Policy:
         return self.approve_above is not None and hold > self.approve_above
 
     def without_approval(self, quote: Quote) -> MicroUSDC | None:
-        """The most, micro-USDC, for which a call needs nobody's approval; None where no lower maximum makes it so."""
+        """The most, micro-USDC, for which a call needs nobody's approval; None where no lower maximum makes it so.
+
+        Where a provider may be a new one, whom a person must agree to at any price, nothing is promised.
+        """
         most = self.approve_above
-        return most if most and not quote.kind.exact and quote.amount <= most else None
+        if not most or self.approve_new_payees or quote.kind.exact or quote.amount > most:
+            return None
+        return most
 
 
 def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:

@@ -74,7 +74,7 @@ JOB_IN_DOUBT: Final = "JOB_IN_DOUBT"
 """A job was offered, and how it stands is not known; what it may cost stays held. Charged: unknown. Next: agent."""
 
 RESULT_UNVERIFIED: Final = "RESULT_UNVERIFIED"
-"""A job's result came that nothing proves to be its agent's; it is withheld. Charged: unknown. Next: agent."""
+"""A job's result came that nothing proves to be its agent's; it is withheld. Charged: unknown. Next: operator."""
 
 LEGACY_SIGNATURE: Final = "LEGACY_SIGNATURE"
-"""A job's result is signed so that next to nothing of it is covered; it is withheld. Charged: unknown. Next: agent."""
+"""A job's result whose signature covers next to nothing of it; it is withheld. Charged: unknown. Next: operator."""

@@ -37,6 +37,7 @@ from jecp_mcp.tools.own.definitions import (
 )
 from jecp_mcp.tools.own.handlers import REGISTERED, OwnTools, ToolDeps, free_result
 from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
+from jecp_mcp.tools.own.lifting import lifted_by
 from jecp_mcp.tools.own.lookup import Lookup
 from jecp_mcp.tools.prompts import instructions
 from jecp_mcp.tools.publishing.cleaning import clean, sunset_words
@@ -324,7 +325,8 @@ class ToolDispatcher:
         blocked = list(dict.fromkeys([end.refusal.code, *made.get("blocked_by", ())]))
         if len(blocked) == 1:
             return end
-        return replace(end, refusal=replace(end.refusal, details={**end.refusal.details, "blocked_by": blocked}))
+        against = {"blocked_by": blocked, "lifted_by": lifted_by([end.refusal.code]) | made.get("lifted_by", {})}
+        return replace(end, refusal=replace(end.refusal, details={**end.refusal.details, **against}))
 
     def _since(self, end: CallEnd, action: Offer) -> CallEnd:
         """A refusal for the same trouble that its source has, with the time since when it has."""

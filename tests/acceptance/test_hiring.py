@@ -68,7 +68,7 @@ def text_of(result: Any) -> str:
 async def test_an_agent_is_a_tool_and_what_it_did_is_paid_for_once(road: Road, agent: Agent, tmp_path: Path) -> None:
     async with hirer(road, agent, tmp_path) as (client, _):
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert "Costs up to 0.05 USDC per call" in tools[TOOL].description
+        assert "Costs up to 0.05 USDC." in tools[TOOL].description
         assert "Counts words." in tools[TOOL].description
         done = await client.call_tool(TOOL, TASK)
         assert output_of(done) == {"words": 3}

@@ -69,7 +69,7 @@ def _offer(agent: AgentSettings) -> Offer:
         agent.id,
         Price(MicroUSDC(agent.max_usdc), "per_job", bounded=True),
         title=f"Hire {agent.name}",
-        description=f"{words} It gets one job, and its result comes back signed; a long one is asked for by its call.",
+        description=f"{words} One job a call; the status of the call has the result of a long one.",
         input_schema=_schema(agent),
         timeout_ms=agent.max_seconds * 1000,
         source=SOURCE,
@@ -87,7 +87,7 @@ def _unlisted() -> Offer:
         title="Hire another agent",
         description=(
             "An agent that the operator did not list is hired for one job, once a person has agreed to it, each time. "
-            "Its result comes back signed; a long one is asked for by its call."
+            "The status of the call has the result of a long one."
         ),
         input_schema={
             **schema,

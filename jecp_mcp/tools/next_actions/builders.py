@@ -247,7 +247,9 @@ def listed_merchant(case: Case) -> NextAction:
 
 def other_agent(case: Case) -> NextAction:
     """An agent that did not take a job, or did not do it."""
-    return next_action(case, "agent", "Mend the job as the details say, use another agent, or tell the user and stop.")
+    others = "use another agent, or tell the user and stop."
+    mend = "Mend the job as the details say, but offer more only if the user agrees; or "
+    return next_action(case, "agent", mend + others if "agent_says" in case.refusal.details else others.capitalize())
 
 
 def revise_request(case: Case) -> NextAction:

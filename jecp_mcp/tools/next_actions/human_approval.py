@@ -5,6 +5,8 @@ A model may have a terminal and a browser of its own, so no hint tells it how a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jecp_mcp.money import parse_usdc
 from jecp_mcp.tools.next_actions.builders import address_of, next_action, same_call, wait_for_window
 from jecp_mcp.tools.next_actions.case import Case
@@ -26,10 +28,16 @@ def approve(case: Case) -> NextAction:
     """A call that needs a person, who answers outside the chat; then the same call goes through."""
     code = case.refusal.details.get("approval_code")
     page = address_of(code, case.context.page) if code else None
+    lower = case.refusal.details.get("no_approval_with")
+    other = ""
+    if isinstance(lower, Mapping):
+        other = (
+            f" Where {lower['max_usdc']} USDC will do, jecp_call with max_usdc {lower['max_usdc']} needs no approval."
+        )
     return next_action(
         case,
         "human",
-        f"{only_the_user(code, page)} Stop until they say that they did; then make the same call again.",
+        f"{only_the_user(code, page)} Stop until they say that they did; then make the same call again.{other}",
         type_="ask_human",
         url=page,
     )

@@ -49,7 +49,14 @@ _NOTHING_LEFT: Final = frozenset({tool_codes.ALREADY_REGISTERED, tool_codes.NOT_
 """What was asked for is there, or there is nothing that could be."""
 
 _RULED_BY_OPERATOR: Final = frozenset(
-    {call_codes.CALL_WRITTEN_OFF, call_codes.LEDGER_UNAVAILABLE, call_codes.LEDGER_DAMAGED, call_codes.ACCOUNT_NOT_HERE}
+    {
+        call_codes.CALL_WRITTEN_OFF,
+        call_codes.LEDGER_UNAVAILABLE,
+        call_codes.LEDGER_DAMAGED,
+        call_codes.ACCOUNT_NOT_HERE,
+        rail_codes.RESULT_UNVERIFIED,
+        rail_codes.LEGACY_SIGNATURE,
+    }
 )
 """Charge unknown until the operator acts: asking again finds out nothing."""
 
@@ -120,8 +127,8 @@ _OURS: Final[Mapping[str, str]] = MappingProxyType(
         rail_codes.AGENT_BUSY: "retry_after",
         rail_codes.JOB_FAILED: "revise_request",
         rail_codes.JOB_IN_DOUBT: "check_status",
-        rail_codes.RESULT_UNVERIFIED: "check_status",
-        rail_codes.LEGACY_SIGNATURE: "check_status",
+        rail_codes.RESULT_UNVERIFIED: "ask_operator",
+        rail_codes.LEGACY_SIGNATURE: "ask_operator",
         tool_codes.PREPARED_INCOMPLETE: "revise_request",
         call_codes.PRICE_ABOVE_MAXIMUM: "stop",
     }
@@ -166,6 +173,8 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         rail_codes.PAYMENT_DENIED: builders.governed_denial,
         rail_codes.AGENT_REFUSED: builders.other_agent,
         rail_codes.JOB_FAILED: builders.other_agent,
+        rail_codes.RESULT_UNVERIFIED: builders.ask_for_ruling,
+        rail_codes.LEGACY_SIGNATURE: builders.ask_for_ruling,
         rail_codes.PAYMENT_NEVER_TAKEN: builders.prepare_once_more,
         tool_codes.PREPARED_INCOMPLETE: builders.revise_request,
         call_codes.PRICE_ABOVE_MAXIMUM: catalog_lookups.within_maximum,

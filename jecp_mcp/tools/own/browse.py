@@ -18,6 +18,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
+from jecp_mcp.tools.own.lifting import said_once
 from jecp_mcp.tools.own.lookup import REASON_LENGTH
 from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
@@ -34,6 +35,7 @@ from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600
@@ -88,7 +90,14 @@ async def search(
     namespace = arguments.get("namespace") or None
     offset = arguments.get("offset", 0)
     await finder.prepare()
-    among = Filter(namespace, tuple(arguments.get("tags", ())), most, withdrawn=arguments.get("withdrawn", False))
+    among = Filter(
+        namespace,
+        tuple(arguments.get("tags", ())),
+        most,
+        withdrawn=arguments.get("withdrawn", False),
+        least_rank=TIERS.index(arguments.get("tier") or TIERS[0]),
+        streaming=arguments.get("streaming", False),
+    )
     found = finder.search(arguments.get("query", ""), among, offset=offset, limit=limit)
     names = [(action, registry.name_of(action)) for action in found.actions]
     shown = [(action, name) for action, name in names if name is not None]
@@ -104,6 +113,8 @@ async def search(
     entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries, "total": found.total}
+    if lifting := said_once(entries):
+        answer["lifted_by"] = lifting
     left_off = found.total - offset - len(found.hits)
     if left_off > 0:
         answer |= {"left_off": left_off, "next_offset": offset + len(found.hits)}
@@ -134,7 +145,7 @@ def _hint(on_sale: object, arguments: Mapping[str, Any]) -> str:
         return _PAST_THE_END
     if arguments.get("withdrawn"):
         return _NONE_ENDS
-    filtered = any(arguments.get(name) for name in ("namespace", "tags", "max_price_usdc"))
+    filtered = any(arguments.get(name) for name in ("namespace", "tags", "max_price_usdc", "tier", "streaming"))
     return _NONE_WITHIN if filtered else _NO_MATCH
 
 
@@ -166,6 +177,7 @@ def description(
     made["action"] = clean(action.key, 200, one_line=True)
     if action.version:
         made["version"] = clean(action.version, 40, one_line=True)
+        made["versions_on_sale"] = [] if is_withdrawn(action) else [made["version"]]
     if action.streaming:
         made["streaming"] = True
     if words:
@@ -176,7 +188,7 @@ def description(
     if returns := return_words(action):
         made["returns"] = returns
     schema = on_shelf.card.input_schema
-    made["input_schema"] = jsontext.plain(concise(schema) if brief else schema)
+    made["input_schema"] = jsontext.plain(concise(schema, on_shelf.name) if brief else schema)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
         made["checked_by_hub_only"] = left[:MOST_LEFT] + (

@@ -17,6 +17,7 @@ from jecp_mcp.tools.own import output_schemas
 from jecp_mcp.tools.publishing.output_schemas import FLAG, PURCHASE, TEXT, list_of, record
 from jecp_mcp.tools.schemas.reading import Leniency
 from jecp_mcp.tools.types import ToolCard
+from jecp_mcp.wire.jecp.tiers import TIERS
 
 MAX_RESULTS: Final = 20
 DEFAULT_RESULTS: Final = 8
@@ -38,12 +39,6 @@ _CALL_ID = {"type": "string", "minLength": 4, "maxLength": 64, "description": "F
 _OFFSET = {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "description": "From next_offset."}
 _PREPARED_ID = {"type": "string", "minLength": 6, "maxLength": 64, "description": "From what was prepared."}
 _USDC = {"type": "string", "maxLength": 20, "pattern": "^[^$]+$"}
-_LABEL = {
-    "type": "string",
-    "minLength": 1,
-    "maxLength": 64,
-    "description": "Only to buy an identical call once more on purpose: any word that was not used for it.",
-}
 # That it is open keeps clients that close every object, so that a model may name no more than is listed, from this one.
 _ARGUMENTS = {"type": "object", "additionalProperties": True, "description": "As its schema says."}
 
@@ -53,13 +48,13 @@ def _limit(most: int) -> dict[str, Any]:
     return {"type": "integer", "minimum": 1, "maximum": most, "description": "How many."}
 
 
-def _purchase(most: str) -> dict[str, Any]:
-    """What a call of an action takes; `most` describes the most that it may cost."""
+def _purchase(most: str, label: str) -> dict[str, Any]:
+    """What a call of an action takes; `most` describes the most that it may cost, `label` what tells it from others."""
     properties = {
         "tool": _VERSIONED,
         "arguments": _ARGUMENTS,
         "max_usdc": {**_USDC, "description": most},
-        "label": _LABEL,
+        "label": {"type": "string", "minLength": 1, "maxLength": 64, "description": label},
     }
     return _object(properties, "tool", "arguments")
 
@@ -72,7 +67,10 @@ _CARDS: Final = (
         name="jecp_call",
         title="Buy a call",
         description="Buy one call of any action found with jecp_search. Costs its price; failed calls are free.",
-        input_schema=_purchase('Most it may cost, such as "0.03"; only lowers limits.'),
+        input_schema=_purchase(
+            'Most it may cost, such as "0.03"; only lowers limits.',
+            "Only to buy an identical call once more on purpose: any word that was not used for it.",
+        ),
         output_schema=PURCHASE,
     ),
     ToolCard(
@@ -111,7 +109,7 @@ _CARDS: Final = (
         name="jecp_prepare",
         title="Prepare a call",
         description="Free. Check a call and lock its price: limits, balance, issues. Then jecp_execute buys it.",
-        input_schema=_purchase("At most."),
+        input_schema=_purchase("At most.", "As of jecp_call."),
         output_schema=output_schemas.PREPARE,
     ),
     ToolCard(
@@ -150,6 +148,8 @@ _CARDS: Final = (
                 },
                 "max_price_usdc": {**_USDC, "description": 'Such as "0.05".'},
                 "withdrawn": {"type": "boolean", "description": "Only what is, or will be, sold no more."},
+                "tier": {"type": "string", "enum": list(TIERS[1:]), "description": "Trust tier needed, at least."},
+                "streaming": {"type": "boolean", "description": "Only what streams."},
                 "limit": _limit(MAX_RESULTS),
                 "offset": _OFFSET,
             }

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import anyio
 
+from jecp_mcp.calls.ends import kept_answer
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.reader import Reader
 from jecp_mcp.errors import LedgerError
@@ -26,6 +27,9 @@ _MOST_FILES: Final = 4
 _MOST_ASKED: Final = 3
 _ASKED_LENGTH: Final = 48
 """The most characters of all that is shown of what one call was given."""
+_GOT_LENGTH: Final = 48
+"""The most characters of how its result begins."""
+_LARGE: Final = 65_536
 _SECOND: Final = len("2027-01-31T12:00:00")
 
 
@@ -67,7 +71,8 @@ async def _in_short(reader: Reader, row: CallRow, files: Mapping[str, Sequence[s
         del made["state"], made["charged"]
     if made.get("listed_usdc") == made.get("charged_usdc"):
         made.pop("listed_usdc", None)
-    if (given := await arguments_in_short(reader, row)) is not None:
+    whole = await _whole(reader, row)
+    if (given := _given(reader, whole)) is not None:
         shown = dict(islice(given.items(), _MOST_ASKED))
         each = _ASKED_LENGTH // len(shown) if shown else 0
         made["asked"] = {name: clean(text, each, one_line=True) for name, text in shown.items()}
@@ -75,18 +80,37 @@ async def _in_short(reader: Reader, row: CallRow, files: Mapping[str, Sequence[s
             made["asked"]["…"] = f"{len(given) - _MOST_ASKED} more"
     if found := files.get(row.call_id):
         made["files"] = list(found[:_MOST_FILES])
+    elif (got := _got(whole)) is not None:
+        made["got"] = got
     return made
 
 
 async def arguments_in_short(reader: Reader, row: CallRow) -> dict[str, str] | None:
     """What a call was given, in short; None where that is not kept any more."""
+    return _given(reader, await _whole(reader, row))
+
+
+async def _whole(reader: Reader, row: CallRow) -> CallRow | None:
+    """The call with its bodies."""
     try:
-        whole = row if row.request else await reader.call(row.call_id)
+        return row if row.request else await reader.call(row.call_id)
     except LedgerError:
-        # A request that cannot be read takes nothing from what the list says of the money.
+        # Bodies that cannot be read take nothing from what the list says of the money.
         return None
+
+
+def _given(reader: Reader, whole: CallRow | None) -> dict[str, str] | None:
     given = None if whole is None else reader.arguments_of(whole)
     return None if given is None else argument_words(given)
+
+
+def _got(whole: CallRow | None) -> str | None:
+    """How the result of a call begins; None where it has none, or too large a one to be looked into for that."""
+    if whole is None or whole.answer is None or len(whole.answer) > _LARGE:
+        return None
+    if (answer := kept_answer(whole)) is None:
+        return None
+    return clean(argument_words({"output": answer.output})["output"], _GOT_LENGTH, one_line=True)
 
 
 async def _files(store: ArtifactStore, caller: Caller) -> Mapping[str, Sequence[str]]:

@@ -30,6 +30,7 @@ _OFFER: Final = {
     "tier": TEXT,
     "summary": TEXT,
     "blocked_by": described(list_of(TEXT), "What stands in the way of buying it now."),
+    "lifted_by": described(record(), "Who, or what, can lift each of these."),
     "no_approval_with": described(record(max_usdc=USDC), "What of jecp_call makes an approval needless."),
     "tier_unknown": TEXT,
     "limit": TEXT,
@@ -56,12 +57,14 @@ _CALL: Final = {
     "settled_by": TEXT,
     "transaction_id": TEXT,
     "asked": record(),
+    "got": described(TEXT, "How its result begins."),
     "warning": TEXT,
 }
 _MAYBE_TEXT: Final = {"type": ["string", "null"]}
 
 SEARCH: Final = own_output(
     results=list_of(record(**_OFFER, needs=described(list_of(TEXT), "Required arguments."))),
+    lifted_by=_OFFER["lifted_by"],
     total=COUNT,
     left_off=COUNT,
     next_offset=COUNT,
@@ -76,6 +79,7 @@ DESCRIBE: Final = own_output(
     **_OFFER,
     action=TEXT,
     version=TEXT,
+    versions_on_sale=described(list_of(TEXT), "Any other is not sold here."),
     streaming=FLAG,
     providers_words=TEXT,
     side_effects=list_of(TEXT),
@@ -138,6 +142,7 @@ PREPARE: Final = own_output(
     prepared_id=described(TEXT, "For jecp_execute."),
     tool=TEXT,
     blocked_by=list_of(TEXT),
+    lifted_by=_OFFER["lifted_by"],
     no_approval_with=_OFFER["no_approval_with"],
     price_usdc=_UNKNOWN_PRICE,
     at_most_usdc=USDC,

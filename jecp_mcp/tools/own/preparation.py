@@ -23,7 +23,7 @@ from jecp_mcp.tools.next_actions.builders import DO_NOT_INVENT, address_of, topu
 from jecp_mcp.tools.next_actions.case import at_hub_of
 from jecp_mcp.tools.next_actions.catalog_lookups import cheaper_found
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
-from jecp_mcp.tools.own.wallet import TIER_MISSING
+from jecp_mcp.tools.own.lifting import BALANCE_TOO_LOW, TIER_MISSING, lifted_by
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
 from jecp_mcp.tools.publishing.pricing import price_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
@@ -86,11 +86,12 @@ def summary(
     low_balance = _low_balance(call.quote.least(call.hold), balance)
     issues = [*standing_issues(made, low_balance), *_missing_tier(found.action, allowed)]
     blocked = list(dict.fromkeys(one["code"] for one in issues if one["blocking"]))
+    lifting = lifted_by(blocked, never_room=bool(_too_small(made)))
     issues += [*_deprecation(found.action), *_left_to_hub([*found.card.left_to_hub, *left])]
     told: dict[str, Any] = {
         "prepared_id": grant.grant_id,
         "tool": found.name,
-        **({"blocked_by": blocked} if blocked else {}),
+        **({"blocked_by": blocked, "lifted_by": lifting} if blocked else {}),
         **({"no_approval_with": lower} if APPROVAL_REQUIRED in blocked and lower is not None else {}),
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
         "at_most_usdc": format_usdc(call.hold),
@@ -127,8 +128,7 @@ def _next(
         return NextAction("earn_trust", "human", f"Tell the user: this needs trust tier {tier}. Stop here.", "bridge")
     if made.approval is not None and not can_ask:
         return ask_outside(made, page)
-    never = [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
-    if never:
+    if never := _too_small(made):
         return _cheaper(found.action, min(never), offers)
     if made.full:
         return wait_for_room(made, execute)
@@ -143,6 +143,11 @@ def _next(
             arguments={"amount_usd": topup_amount(least - balance), **at_hub_of(found.action)},
         )
     return execute_now(made, execute)
+
+
+def _too_small(made: Preparation) -> list[MicroUSDC]:
+    """The limits that would have no room for it if they were empty, micro-USDC."""
+    return [one.meter.limit for one in made.full if one.meter.limit < made.call.hold]
 
 
 def execute_now(made: Preparation, execute: tuple[str, Mapping[str, Any]]) -> NextAction:
@@ -212,7 +217,7 @@ def _low_balance(needed: MicroUSDC | None, balance: MicroUSDC | None) -> list[Is
     if needed is None or balance is None or balance >= needed:
         return []
     text = f"The wallet was last known to hold {format_usdc(balance)} USDC, less than the price."
-    return [_issue("INSUFFICIENT_BALANCE", text, location="wallet")]
+    return [_issue(BALANCE_TOO_LOW, text, location="wallet")]
 
 
 def _missing_tier(action: Offer, allowed: Mapping[str, Any]) -> list[Issue]:

@@ -33,13 +33,12 @@ from jecp_mcp.plurals import are, counted
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.own.hubs import Hubs
+from jecp_mcp.tools.own.lifting import BALANCE_TOO_LOW, TIER_MISSING, lifted_by
 from jecp_mcp.tools.own.standing import Standing, read_standing
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
-TIER_MISSING: Final = "INSUFFICIENT_TRUST"
-"""The Hub's code for a trust tier that is too low."""
 
 _PATIENCE_SECONDS: Final = 0.5
 """How long a paid answer waits for what is left of the limits."""
@@ -185,9 +184,9 @@ class Wallet:
     ) -> dict[str, Any]:
         """Whether this action could be bought now: ``blocked_by`` has all that is against it, or is empty.
 
-        ``no_approval_with`` says what of ``jecp_call`` makes a person's approval needless, ``tier_unknown`` that it
-        takes a trust tier which nobody knows the agent to have, ``free_call`` that a free call would pay for it. A
-        caps check without a reservation: what other calls take in the meantime is not in it.
+        ``lifted_by`` says of each who can lift it, ``no_approval_with`` what of ``jecp_call`` makes a person's approval
+        needless, ``tier_unknown`` that it takes a trust tier which nobody knows the agent to have, ``free_call`` that a
+        free call would pay for it. A caps check without a reservation: what other calls take meanwhile is not in it.
 
         Args:
             most: what the call may cost at most by the model's own word, micro-USDC.
@@ -206,7 +205,8 @@ class Wallet:
             offers = {self._place(one): one for one, _ in bought}
             standings = {place: await self._standing(reader, one, status=told) for place, one in offers.items()}
         except LedgerError as exc:
-            return [{"blocked_by": [refusals.ledger_trouble(exc).code]} for _ in bought]
+            code = refusals.ledger_trouble(exc).code
+            return [{"blocked_by": [code], "lifted_by": lifted_by([code])} for _ in bought]
         return [
             self._allowance(action, tool, principal, readings, standings[self._place(action)], most)
             for action, tool in bought
@@ -235,12 +235,12 @@ class Wallet:
             blocked.append(TIER_MISSING)
         meters = meters_for(self._policy.caps, names_of(action, tool), principal, "")
         read = [readings[meter.label] for meter in meters if meter.label in readings]
-        full = next((one.meter.label for one in read if one.used + least > one.meter.limit), None)
+        full = next((one.meter for one in read if one.used + least > one.meter.limit), None)
         if full is not None:
             blocked.append(LIMIT_REACHED)
         free = free_call_words(action, status.get("free_calls_remaining"))
         if free is None and balance is not None and balance < least:
-            blocked.append("INSUFFICIENT_BALANCE")
+            blocked.append(BALANCE_TOO_LOW)
         made: dict[str, Any] = {"blocked_by": blocked}
         if self._policy.needs_approval(hold):
             blocked.append(APPROVAL_REQUIRED)
@@ -250,7 +250,9 @@ class Wallet:
             earned = f", earned by {TIER_CALLS[action.tier]} calls" if action.tier in TIER_CALLS else ""
             made["tier_unknown"] = f"needs {clean(action.tier, 20, one_line=True)}{earned}"
         if full is not None:
-            made["limit"] = full
+            made["limit"] = full.label
+        if blocked:
+            made["lifted_by"] = lifted_by(blocked, never_room=full is not None and full.limit < least)
         return made if free is None else made | {"free_call": free}
 
     def objections(self, action: Offer, tool: str) -> tuple[Refusal, ...]:

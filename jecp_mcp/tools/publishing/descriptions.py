@@ -1,4 +1,4 @@
-"""What the model reads about an action: our own line first, then the provider's words. Pure: no I/O."""
+"""What the model reads about an action: our own lines first, then who sells it, in quoted words. Pure: no I/O."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from jecp_mcp.tools.publishing.cleaning import (
     unchecked_words,
 )
 from jecp_mcp.tools.publishing.pricing import price_words
+from jecp_mcp.tools.schemas.concise_schema import without_full_stop
 
 _WORDS: Final = 400
 """The most characters of a provider's description that are shown."""
@@ -33,7 +34,7 @@ def describe(
     against: str = "",
     most: MicroUSDC | None = None,
 ) -> str:
-    """What the model reads about an action: our own line first, then the provider's words, bounded and marked.
+    """What the model reads about an action: our own lines first, then the provider's words, bounded and marked.
 
     Args:
         warning: a sentence of ours that must not be missed.
@@ -43,20 +44,16 @@ def describe(
         most: the most that a call can come to, micro-USDC.
     """
     tier = f"Needs trust tier {clean(action.tier, TITLE_LENGTH, one_line=True)}. " if action.tier_rank else ""
-    lines = [f"{against}{tier}{price_words(action, most)}. {_origin_words(action)}"]
+    streams = " Streams progress." if action.streaming else ""
+    lines = [f"{against}{tier}{price_words(action, most)}.{streams}"]
     if warning is not None:
         lines.append(warning)
     if action.deprecation is not None and action.deprecation.status != "active":
         lines.append(sunset_words(action.deprecation, successor))
     if lost:
         lines.append(unchecked_words(lost, _MOST_LOST))
-    words = provider_words(action, _WORDS, one_line=True)
-    if words:
-        lines.append(f"Its words: «{words.translate(_QUOTES)}»")
-    return "\n".join(lines)
-
-
-def _origin_words(action: Offer) -> str:
     version = clean(action.version, TITLE_LENGTH, one_line=True)
-    streams = " Streams progress." if action.streaming else ""
-    return f"From {provider_of(action)}{f' {version}' if version else ''}.{streams}"
+    origin = f"{provider_of(action)}{f' {version}' if version else ''}"
+    words = provider_words(action, _WORDS, one_line=True)
+    lines.append(f"{origin}: «{without_full_stop(words).translate(_QUOTES)}»" if words else f"From {origin}.")
+    return "\n".join(lines)

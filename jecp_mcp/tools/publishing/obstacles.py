@@ -15,7 +15,7 @@ _LONG_AGO: Final = UnixMs(0)
 """That a mandate has ended is no news of an action, and would change every description."""
 
 _WORDS: Final = {
-    PER_CALL_LIMIT: "Blocked: above the operator's limit for one call.",
+    PER_CALL_LIMIT: "Blocked: above the limit for one call.",
     PRICE_UNKNOWN: "Blocked: its price is unknown.",
 }
 

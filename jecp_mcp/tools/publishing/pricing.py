@@ -39,9 +39,9 @@ def price_words(offer: Offer, most: MicroUSDC | None = None) -> str:
         reason = safe_text(price.problem, TITLE_LENGTH, one_line=True)
         return f"Price unknown{f' ({reason})' if reason else ''}{bound}"
     if price.kind.exact:
-        return f"Costs {format_usdc(price.amount)} USDC per call" if price.amount else "Free"
+        return f"Costs {format_usdc(price.amount)} USDC" if price.amount else "Free"
     if price.bounded:
-        return f"Costs up to {format_usdc(price.amount)} USDC per call"
+        return f"Costs up to {format_usdc(price.amount)} USDC"
     # The Hub asks for a budget of that much; what is used may come to less.
     base = f"listed at {format_usdc(price.amount)}"
     return f"Metered: {metering(price)}; {base}{bound or ' USDC per call'}"

@@ -138,7 +138,7 @@ class Views:
         if known is None or known.schema is not card.input_schema:
             if len(self._known) > 2 * len(self._registry.cards):
                 self._known.clear()
-            known = self._known[card.name] = _Known(card.input_schema)
+            known = self._known[card.name] = _Known(card.input_schema, card.name)
         if profile.plain_keys and known.odd is not None:
             return known.odd
         return known.within(profile.dialect)
@@ -147,8 +147,9 @@ class Views:
 class _Known:
     """What is known of one schema, once it was asked for."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], name: str = "") -> None:
         self.schema = schema
+        self._name = name
 
     @cached_property
     def odd(self) -> Beyond | None:
@@ -168,7 +169,7 @@ class _Known:
 
     @cached_property
     def typed(self) -> Mapping[str, Any]:
-        return concise(with_types(self.schema))
+        return concise(with_types(self.schema), self._name)
 
     @cached_property
     def gemini(self) -> Mapping[str, Any] | Beyond:
@@ -178,7 +179,7 @@ class _Known:
     def plain(self) -> Mapping[str, Any] | Beyond:
         """The schema in the dialect; the same object if it is in it already, and the card then the same too."""
         made = plain(self.schema)
-        return made if isinstance(made, Beyond) else concise(self.schema if made == self.schema else made)
+        return made if isinstance(made, Beyond) else concise(self.schema if made == self.schema else made, self._name)
 
 
 def _tell(profile: Profile, call_only: Mapping[str, str], before: Mapping[str, str], listing: str) -> None:

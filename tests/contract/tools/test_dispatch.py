@@ -80,7 +80,7 @@ def test_no_argument_of_ours_can_change_policy_approve_or_name_an_idempotency_ke
     assert arguments == {
         "tool", "arguments", "name", "query", "namespace", "tags", "max_price_usdc", "limit", "call_id", "amount_usd",
         "prepared_id", "reason", "uri", "offset", "url", "method", "headers", "body", "json", "known_fields", "max_usdc",
-        "replaces", "label", "withdrawn",
+        "replaces", "label", "withdrawn", "tier", "streaming",
     }  # fmt: skip
     assert all(card.input_schema["additionalProperties"] is False for card in OWN.values())
 

@@ -83,7 +83,7 @@ async def test_a_model_is_described_an_action_without_what_goes_without_saying(t
         whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
         wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
         other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
-    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text."}}}
+    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text"}}}
     assert brief["input_schema"] == short
     assert whole["input_schema"] == plain.input_schema
     assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
@@ -111,20 +111,43 @@ async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     everything = ["DENIED_BY_POLICY", "PER_CALL_LIMIT", "LIMIT_REACHED", "APPROVAL_REQUIRED"]
     assert described["blocked_by"] == refused["error"]["details"]["blocked_by"] == everything
     assert prepared["blocked_by"] == ["LIMIT_REACHED", "APPROVAL_REQUIRED"]
+    # Its 1.50 are above the whole of that limit, and so are the 0.05: no time makes room.
+    who = dict.fromkeys(everything, "operator") | {"APPROVAL_REQUIRED": "user"}
+    assert described["lifted_by"] == refused["error"]["details"]["lifted_by"] == who
+    assert prepared["lifted_by"] == {"LIMIT_REACHED": "operator", "APPROVAL_REQUIRED": "user"}
+
+
+async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwise_there(tmp_path: Path) -> None:
+    mandate = {"daily_usdc": "0.06", "per_call_usdc": "2.00"}
+    account = Account(free_calls=0)
+    async with opened(tmp_path, goods=GOODS, mandate=mandate, account=account) as shop:
+        bought = await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
+        found = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
+        free = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
+    assert not bought.is_error
+    rows = {row["tool"]: row for row in found["results"]}
+    assert found["lifted_by"]["LIMIT_REACHED"] == "time, or operator"
+    assert rows["docs_invoice_render"]["blocked_by"] == ["LIMIT_REACHED"]
+    assert "lifted_by" not in rows["docs_invoice_render"]
+    assert rows["media_video_render"]["lifted_by"] == {"LIMIT_REACHED": "operator"}
+    assert "lifted_by" not in free
 
 
 async def test_the_first_words_of_a_description_say_what_stands_in_the_way(tmp_path: Path) -> None:
     async with opened(tmp_path, mandate={"approve_above_usdc": "0.02"}, goods=GOODS) as shop:
-        words = {card.name: card.description.split(". ")[0] for card in shop.dispatcher.cards()}
-        most = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
-    assert words["media_video_render"] == "Blocked: above the operator's limit for one call"
+        words = {
+            card.name: card.description.split("\n")[0].split(". ")[0].removesuffix(".")
+            for card in shop.dispatcher.cards()
+        }
+        first = {card.name: card.description.split("\n")[0] for card in shop.dispatcher.cards()}
+    assert words["media_video_render"] == "Blocked: above the limit for one call"
     assert words["docs_invoice_render"] == "Needs the user's approval"
-    assert most["text_model_complete"].startswith(
+    assert first["text_model_complete"].startswith(
         "Needs the user's approval, unless bought by jecp_call with max_usdc 0.02. Metered: "
     )
     assert words["stats_rank"] == "Needs trust tier gold"
-    assert words["text_summary_extract"] == "Costs 0.01 USDC per call"
-    assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in most["text_model_complete"]
+    assert words["text_summary_extract"] == "Costs 0.01 USDC"
+    assert "0.000001 USDC per input token; listed at 0.01, at most 0.25 USDC per call" in first["text_model_complete"]
 
 
 async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is_shown(tmp_path: Path) -> None:
@@ -138,6 +161,7 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
         prepared = told(await shop.dispatcher.call("jecp_prepare", buying, ME))
         dear = {name: one for name, one in buying.items() if name != "max_usdc"}
         blocked = told(await shop.dispatcher.call("jecp_prepare", dear, ME))
+        refused = error(await shop.dispatcher.call("jecp_call", dear, ME))
         bought = await shop.dispatcher.call("jecp_call", {**buying, "label": "2"}, ME)
         further = [
             await shop.dispatcher.call("jecp_call", {**buying, **label}, ME) for label in ({}, {}, {"label": "3"})
@@ -148,6 +172,11 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert "at most 0.25 USDC" in row["price"]
     assert [one["no_approval_with"] for one in (row, described, blocked)] == [{"max_usdc": "0.05"}] * 3
     assert "no_approval_with" not in prepared
+    assert refused["error"]["details"]["no_approval_with"] == {"max_usdc": "0.05"}
+    assert refused["next_action"]["actor"] == "human"
+    assert refused["next_action"]["hint"].endswith(
+        "Where 0.05 USDC will do, jecp_call with max_usdc 0.05 needs no approval."
+    )
     assert (row["blocked_by"], "blocked_by" in prepared) == (["APPROVAL_REQUIRED"], False)
     assert (prepared["at_most_usdc"], "at most 0.03 USDC" in prepared["price"]) == ("0.03", True)
     assert f"Paid 0.02 USDC to text (metered, {rate}; up to 0.03 USDC was held)" in receipt(bought)
@@ -156,6 +185,23 @@ async def test_a_metered_price_has_its_rate_its_unit_and_its_most_wherever_it_is
     assert [(one.structured or {})["receipt"]["copy"] for one in further] == [2, 3, 4]
     assert "copy 3 of the same call" in receipt(further[1])
     assert "copy" not in (other.structured or {})["receipt"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "new_payees"),
+    [("text_model_complete", True), ("docs_invoice_render", False)],
+    ids=["a provider may be new", "an exact price"],
+)
+async def test_no_lower_maximum_is_named_that_would_need_a_person_all_the_same(
+    tmp_path: Path, tool: str, new_payees: bool
+) -> None:
+    mandate = {"approve_above_usdc": "0.02", "approve_new_payees": new_payees}
+    async with opened(tmp_path, goods=GOODS, mandate=mandate) as shop:
+        described = told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, ME))
+        refused = error(await shop.dispatcher.call("jecp_call", {"tool": tool, "arguments": {"n": 1}}, ME))
+    assert refused["error"]["code"] == "APPROVAL_REQUIRED"
+    assert "no_approval_with" not in refused["error"]["details"] | described
+    assert "max_usdc" not in refused["next_action"]["hint"]
 
 
 @MODES
@@ -197,3 +243,22 @@ async def test_what_a_free_call_paid_for_says_how_many_are_left_and_is_free_in_t
     assert (bought.structured or {})["receipt"]["free_calls_left"] == 6
     assert [one["state"] for one in books] == ["free"]
     assert "6 free calls are left" in next(one for one in rows if one["tool"] == "stats_count")["free_call"]
+
+
+async def test_what_needs_a_higher_tier_and_what_streams_is_found_by_asking_for_it(tmp_path: Path) -> None:
+    goods = [*GOODS, replace(INVOICE, action="stream", streaming=True)]
+    async with opened(tmp_path, goods=goods) as shop:
+        found = {
+            name: told(await shop.dispatcher.call("jecp_search", dict(asked), ME))
+            for name, *asked in [
+                ("silver", ("tier", "silver")),
+                ("platinum", ("tier", "platinum")),
+                ("streams", ("streaming", True)),
+                ("neither", ("streaming", True), ("tier", "gold")),
+            ]
+        }
+        refused = error(await shop.dispatcher.call("jecp_search", {"tier": "brass"}, ME))
+    names = {name: [row["tool"] for row in one["results"]] for name, one in found.items()}
+    assert names == {"silver": ["stats_rank"], "platinum": [], "streams": ["docs_invoice_stream"], "neither": []}
+    assert found["neither"]["hint"].endswith("Search without them to see whether there is any.")
+    assert refused["error"]["code"] == "INVALID_ARGUMENTS"

@@ -10,9 +10,11 @@ import pytest
 
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.offers import Deprecation
+from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.rails.base import StoredRequest
 
-from .shop import ACTIONS, INVOICE, SUMMARY, Shop, lost, opened
+from .shop import ACTIONS, INVOICE, SUMMARY, Shop, charged, lost, opened
 from .test_dispatch import ME, told
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +42,29 @@ async def test_the_history_says_what_was_asked_at_which_price_and_what_it_came_t
     assert summary["asked"]["text"] == "a bc" + "x" * 11 + "…"
     assert "hunter2" not in str(found)
     assert found["total"] == {"calls": 2, "charged_usdc": "0.06"}
+
+
+async def test_the_history_says_how_each_result_begins_and_masks_what_is_secret_in_it(tmp_path: Path) -> None:
+    outputs: list[Any] = [
+        {"words": 3, "api_key": "sk-1"}, "one\u200b line\nand " + "x" * 99, None, "y" * 70_000, {"n": 5}
+    ]  # fmt: skip
+    given = iter(outputs)
+
+    def answering(request: StoredRequest, _replay: bool) -> Outcome:
+        made = charged(request)
+        assert made.answer is not None
+        return replace(made, answer=replace(made.answer, output=next(given)))
+
+    async with opened(tmp_path, answering) as shop:
+        for number in range(len(outputs)):
+            await shop.dispatcher.call("docs_invoice_render", {"n": number}, ME)
+        shop.rail.script = lambda *_: lost()
+        await shop.dispatcher.call("docs_invoice_render", {"n": 9}, ME)
+        rows = (await ask(shop, "jecp_status"))["calls"]
+    line = "one line and " + "x" * 34 + "…"
+    assert [row.get("got") for row in reversed(rows)] == [
+        '{"words":3,"api_key":"[masked]"}', line, "null", None, '{"n":5}', None
+    ]  # fmt: skip
 
 
 async def test_pages_of_the_history_go_on_where_the_last_one_ended(tmp_path: Path) -> None:
@@ -108,6 +133,7 @@ async def test_what_ends_says_when_and_what_replaces_it_and_is_found_by_itself(t
     async with opened(tmp_path, goods=goods) as shop:
         found = await ask(shop, "jecp_search", withdrawn=True)
         described = await ask(shop, "jecp_describe", tool="text_summary_extract")
+        gone = await ask(shop, "jecp_describe", tool="docs_bill_render")
         none = await ask(shop, "jecp_search", query="video", withdrawn=True)
     rows = {one["tool"]: one for one in found["results"]}
     assert set(rows) == {"docs_bill_render", "text_summary_extract"}
@@ -116,6 +142,7 @@ async def test_what_ends_says_when_and_what_replaces_it_and_is_found_by_itself(t
     assert (summary["withdrawn_at"], summary["replaced_by"]) == ("2027-01-01T00:00:00Z", "none named")
     assert "withdrawn" not in summary
     assert described["returns"] == "gist (string)"
+    assert (described["versions_on_sale"], gone["versions_on_sale"]) == (["1.0.0"], [])
     assert none["hint"] == "Nothing that matches is withdrawn or about to be."
 
 

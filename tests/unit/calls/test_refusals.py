@@ -75,7 +75,7 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.clock_wrong(-400.4), "CLOCK_WRONG", "is 400 seconds behind the Hub's"),
     (lambda: refusals.clock_wrong(0.7), "CLOCK_WRONG", "is 1 seconds ahead of the Hub's"),
     (lambda: refusals.no_rail(ACTION), "NO_WAY_TO_PAY", "no way to pay for docs/pdf:make, which only"),
-    (refusals.still_running, "CALL_IN_PROGRESS", "still working on this call. Whether it is charged is not known"),
+    (refusals.still_running, "CALL_IN_PROGRESS", "its payee may still work on it. Whether it is charged is not known"),
     (lambda: refusals.unwritable(WireError("too large")), "INVALID_REQUEST", "cannot be sent: too large. Nothing was"),
     (lambda: refusals.in_progress(row(State.SENT)), "CALL_IN_PROGRESS", f"already running (since {SINCE})"),
     (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),

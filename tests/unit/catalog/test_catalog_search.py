@@ -221,3 +221,14 @@ def test_what_ends_is_found_by_itself():
     index = Index([INVOICE, soon, OLD])
     for query in ("", "invoice"):
         assert [one.key for one in index.search(query, Filter(withdrawn=True)).actions] == [soon.key, OLD.key]
+
+
+def test_what_needs_a_tier_or_streams_is_found_by_itself():
+    alike = {"title": INVOICE.title, "description": INVOICE.description}
+    gold = action("acme/gold:make-invoice", tier="gold", tier_rank=2, **alike)
+    silver = action("acme/silver:make-invoice", tier="silver", tier_rank=1, streaming=True, **alike)
+    index = Index([INVOICE, silver, gold])
+    for query in ("", "invoice"):
+        found = {rank: {one.key for one in index.search(query, Filter(least_rank=rank)).actions} for rank in (1, 2, 3)}
+        assert found == {1: {silver.key, gold.key}, 2: {gold.key}, 3: set()}
+        assert [one.key for one in index.search(query, Filter(streaming=True)).actions] == [silver.key]

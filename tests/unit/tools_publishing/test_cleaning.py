@@ -66,9 +66,13 @@ def action(**more) -> Offer:
 def test_our_line_comes_first_with_price_provider_version_and_tier():
     made = describe(action(description="Makes a PDF.", tier="silver", tier_rank=1))
     assert made.splitlines() == [
-        "Needs trust tier silver. Costs 0.005 USDC per call. From acme 1.2.0.",
-        "Its words: «Makes a PDF.»",
+        "Needs trust tier silver. Costs 0.005 USDC.",
+        "acme 1.2.0: «Makes a PDF»",
     ]
+
+
+def test_who_sells_it_is_said_where_they_say_nothing():
+    assert describe(action()).splitlines() == ["Costs 0.005 USDC.", "From acme 1.2.0."]
 
 
 def test_the_providers_words_can_neither_end_their_quotation_nor_begin_a_line():

@@ -26,7 +26,7 @@ def metered(rates: dict[str, Any], model: str | None = "per_token") -> Offer:
 @pytest.mark.parametrize(
     ("one", "most", "words"),
     [
-        (offer(Price(BASE)), 250_000, "Costs 0.005 USDC per call"),
+        (offer(Price(BASE)), 250_000, "Costs 0.005 USDC"),
         (offer(Price(MicroUSDC(0))), None, "Free"),
         (offer(Price(None)), None, "Price unknown"),
         (offer(Price(None, problem="it is\nnegative")), 20_000, "Price unknown (it is negative), at most 0.02 USDC per call"),

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.settings import ToolSettings
+from jecp_mcp.rails.ajp.source import AgentSource
+from jecp_mcp.settings import AjpSettings, ToolSettings
 from jecp_mcp.tools.own.browse import description
 from jecp_mcp.tools.publishing import prompt_injection
 from jecp_mcp.tools.publishing.cleaning import safe_text, title_of
@@ -164,3 +166,15 @@ def test_every_pattern_repeats_a_bounded_number_of_times() -> None:
     found = list(_repeats(re._parser.parse(prompt_injection._compile_patterns().pattern)))
     assert len(found) > 50
     assert max(found) <= 200
+
+
+@pytest.mark.parametrize("described", ["", "Counts the words of a text."])
+def test_what_we_say_of_agents_for_hire_steers_nobody(described: str) -> None:
+    named = {"name": "words", "id": "provenance:domain:agent.example", "max_usdc": "0.05", "description": described}
+    settings = AjpSettings.model_validate(
+        {"identity": "provenance:domain:me.example", "agents": [named], "allow_unlisted": True}
+    )
+    offers = AgentSource(settings, SystemClock()).current.actions.values()
+    assert len(offers) == 2
+    for offer in offers:
+        assert offer.description.removesuffix(".") in describe(offer)

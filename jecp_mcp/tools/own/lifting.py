@@ -1,0 +1,45 @@
+"""Who can lift what stands in the way of a purchase: of each code, in a word or two. Pure: words only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
+
+TIER_MISSING: Final = "INSUFFICIENT_TRUST"
+"""The Hub's code for a trust tier that is too low."""
+
+BALANCE_TOO_LOW: Final = "INSUFFICIENT_BALANCE"
+"""The Hub's code for a wallet that holds too little."""
+
+_OPERATOR: Final = "operator"
+_WHO: Final[Mapping[str, str]] = {
+    APPROVAL_REQUIRED: "user",
+    BALANCE_TOO_LOW: "user, by a top-up",
+    TIER_MISSING: "more calls",
+    LIMIT_REACHED: "time, or operator",
+}
+
+
+def lifted_by(codes: Iterable[str], *, never_room: bool = False) -> dict[str, str]:
+    """By code who, or what, can lift it; whatever is not named here is the operator's.
+
+    Args:
+        never_room: whether the price is above a whole limit, so that no time makes room in it.
+    """
+    who = {**_WHO, LIMIT_REACHED: _OPERATOR} if never_room else _WHO
+    return {code: who.get(code, _OPERATOR) for code in codes}
+
+
+def said_once(rows: Iterable[dict[str, object]]) -> dict[str, str]:
+    """What `rows` say under ``lifted_by``, of all codes together; each keeps only what is otherwise with it."""
+    held = list(rows)
+    general: dict[str, str] = {}
+    for row in held:
+        own = row.pop("lifted_by", None)
+        if isinstance(own, dict):
+            general |= lifted_by(own)
+            if other := {code: who for code, who in own.items() if who != general[code]}:
+                row["lifted_by"] = other
+    return general
