@@ -8,6 +8,7 @@ against the system's store.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,6 +49,8 @@ _NOT_SENDING: Final = "connection."
 """How the only trace events begin that come before the first byte of a request. One by any other name counts as
 sending, so that a library that renames its events leaves money held, never released."""
 
+_PLAIN_PATH: Final = re.compile(r"(?:/[\w~-][\w~.-]*)+", re.ASCII)
+"""A path that is sent as it is written: no query, nothing to encode, no dot segment."""
 
 _LIBRARY_LOGGERS: Final = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
 
@@ -256,6 +259,10 @@ class Http:
         connect = min(_CONNECT_SECONDS, seconds / 3)
         timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
         extensions: dict[str, Any] = {"trace": trail, "timeout": timeout}
+        path = url.removeprefix(self._origin)
+        if _PLAIN_PATH.fullmatch(path) is not None:
+            # One of many at an origin, such as a job's: the library need not take each apart.
+            extensions["target"], url = path.encode("ascii"), f"{self._origin}/"
         try:
             parsed, host = _parsed(url), {}
             if address is not None:
@@ -305,7 +312,7 @@ def _new_transport() -> httpx2.AsyncHTTPTransport:
 
 @lru_cache(maxsize=64)
 def _parsed(url: str) -> httpx2.URL:
-    """A URL read once: paid calls go to the same two addresses for ever."""
+    """A URL read once: most requests go to the same few addresses for ever."""
     import httpx2
 
     return httpx2.URL(url)
