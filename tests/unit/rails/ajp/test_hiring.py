@@ -15,9 +15,9 @@ import anyio
 import pytest
 
 from jecp_mcp.calls import pipeline
+from jecp_mcp.calls.account_rounds import FRUITLESS
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
-from jecp_mcp.calls.upkeep import FRUITLESS
 from jecp_mcp.cli import reconcile
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import iso
