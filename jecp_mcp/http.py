@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -259,8 +260,7 @@ class Http:
         connect = min(_CONNECT_SECONDS, seconds / 3)
         timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
         extensions: dict[str, Any] = {"trace": trail, "timeout": timeout}
-        path = url.removeprefix(self._origin)
-        if _PLAIN_PATH.fullmatch(path) is not None:
+        if _PLAIN_PATH.fullmatch(path := url.removeprefix(self._origin)) is not None:
             # One of many at an origin, such as a job's: the library need not take each apart.
             extensions["target"], url = path.encode("ascii"), f"{self._origin}/"
         try:
@@ -289,18 +289,19 @@ class Http:
     async def _opened(self) -> httpx2.AsyncHTTPTransport:
         async with self._opening:
             if self._transport is None:
-                # Importing the library and reading the system's certificates takes a tenth of a second.
-                self._transport = await anyio.to_thread.run_sync(_new_transport)
+                self._transport = await anyio.to_thread.run_sync(_new_transport, self._origin.startswith("https:"))
             return self._transport
 
 
-def _new_transport() -> httpx2.AsyncHTTPTransport:
+def _new_transport(tls: bool) -> httpx2.AsyncHTTPTransport:
     """The library's pool without its client, which adds redirects, cookies and proxies: all unwanted here."""
     import httpx2
 
     for name in _LIBRARY_LOGGERS:
         logging.getLogger(name).addFilter(_worth_logging)
     return httpx2.AsyncHTTPTransport(
+        # Reading the system's certificates takes a tenth of a second. Without TLS nobody's are trusted instead.
+        verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         trust_env=False,
         limits=httpx2.Limits(
             max_connections=_CONNECTIONS,
