@@ -43,6 +43,11 @@ class AccountRounds:
         self._room = anyio.CapacityLimiter(ACCOUNTS_AT_ONCE)
         self._busy: set[Account] = set()
 
+    @property
+    def busy(self) -> bool:
+        """Whether some account's calls are being looked at."""
+        return bool(self._busy)
+
     async def finish(self, due: Sequence[CallRow], leave: Callable[[Account], None]) -> None:
         """Finish calls. Those of an account that is being looked at already are left to whoever does that.
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Final
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.account_rounds import Account, AccountRounds
@@ -38,7 +37,8 @@ FRUITLESS_SECONDS: Final = 30.0
 """How long a payee that answers nobody is left alone."""
 
 BESIDE_SECONDS: Final = 10.0
-"""How long a round waits for payees at most, and the shortest pause before the next while one of them is left alone."""
+"""How long a round waits for payees at most, and the shortest pause before the next while one of them is still waited
+for, or left alone."""
 
 CHORES_SECONDS: Final = 3_600.0
 """How often refunds are asked for and old bodies dropped."""
@@ -113,7 +113,7 @@ class Upkeep:
                     # Nobody watches this task but its group, which carries every caller's purchase.
                     log.exception("a round of the ledger's upkeep failed; the next one tries again")
                 # What nobody is asked for now is due all the while.
-                least = BESIDE_SECONDS if self._resting() else LEAST_SECONDS
+                least = BESIDE_SECONDS if self._accounts.busy or self._resting() else LEAST_SECONDS
                 await self._pause(FRUITLESS_SECONDS if held else least)
 
     async def _round(self, tasks: TaskGroup) -> bool:
