@@ -167,6 +167,8 @@ def serving(agent: Agent) -> Iterator[Agent]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body leave together: the second of two packets would wait for the first one's receipt.
+        wbufsize = -1
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import anyio
+from anyio.abc import TaskGroup
 
+from jecp_mcp.calls.account_rounds import Account, AccountRounds
 from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
 from jecp_mcp.calls.codes import CLOCK_WRONG
-from jecp_mcp.calls.execution import is_pending, may_turn
-from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.domain.outcomes import UNHEARD, UNREAD
+from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
@@ -34,12 +34,12 @@ ROUND_SECONDS: Final = 180.0
 LEAST_SECONDS: Final = 1.0
 """The shortest pause between two rounds."""
 
-FRUITLESS: Final = 3
-"""How many calls of an account may be asked for in vain before a round leaves its others: a payee that is down is not
-asked for each."""
-
 FRUITLESS_SECONDS: Final = 30.0
-"""The shortest pause after a round that left some."""
+"""How long a payee that answers nobody is left alone."""
+
+BESIDE_SECONDS: Final = 10.0
+"""How long a round waits for payees at most, and the shortest pause before the next while one of them is still waited
+for, or left alone."""
 
 CHORES_SECONDS: Final = 3_600.0
 """How often refunds are asked for and old bodies dropped."""
@@ -77,7 +77,9 @@ class Upkeep:
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
-        self._resolve = resolve
+        self._accounts = AccountRounds(ledger, resolve)
+        self._rest: dict[Account, float] = {}
+        """Until when on the monotonic clock accounts are left alone."""
         self._working = working
         self._keep_ms = keep_bodies_days * _DAY_MS
         self._news = anyio.Event()
@@ -91,6 +93,50 @@ class Upkeep:
 
         Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
+        due, held = await self._askable()
+        left: list[Account] = []
+        await self._accounts.finish(due, left.append)
+        return held or bool(left)
+
+    async def keep(self) -> None:
+        """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled.
+
+        A round waits for no payee longer than `BESIDE_SECONDS`: the next one goes on without those that were not done
+        with.
+        """
+        chores_at = self._clock.monotonic() + ROUND_SECONDS
+        async with anyio.create_task_group() as tasks:
+            while True:
+                held = False
+                try:
+                    held = await self._round(tasks)
+                    if self._clock.monotonic() >= chores_at:
+                        chores_at = self._clock.monotonic() + CHORES_SECONDS
+                        await self._chores()
+                except Exception:
+                    # Nobody watches this task but its group, which carries every caller's purchase.
+                    log.exception("a round of the ledger's upkeep failed; the next one tries again")
+                # What nobody is asked for now is due all the while.
+                least = BESIDE_SECONDS if self._accounts.busy or self._resting() else LEAST_SECONDS
+                await self._pause(FRUITLESS_SECONDS if held else least)
+
+    async def _round(self, tasks: TaskGroup) -> bool:
+        """As `recover`, in `tasks`, but for accounts that are left alone; whether the clock could not be gone by."""
+        due, held = await self._askable()
+        resting, over = self._resting(), anyio.Event()
+        asked = [row for row in due if (row.rail, row.account) not in resting]
+
+        async def finish() -> None:
+            await self._accounts.finish(asked, self._leave)
+            over.set()
+
+        tasks.start_soon(finish)
+        with anyio.move_on_after(BESIDE_SECONDS):
+            await over.wait()
+        return held
+
+    async def _askable(self) -> tuple[Sequence[CallRow], bool]:
+        """The calls to be asked for now, and whether there are others for which the clock cannot be gone by."""
         known = self._ledger.fault
         try:
             due, faults = await self._due()
@@ -98,26 +144,19 @@ class Upkeep:
             # What is wrong with the ledger from the start was said then.
             level = logging.ERROR if known is None else logging.INFO
             log.log(level, "open calls of earlier runs could not be taken over: %s", exc)
-            return False
+            return (), False
         for (rail, _), fault in faults.items():
             log.warning("calls of %s in doubt stay as they are until the next round: %s", rail, fault.message)
-        left = await self._finish([row for row in due if self._told_by(row) not in faults])
-        return left or bool(faults)
+        return [row for row in due if self._told_by(row) not in faults], bool(faults)
 
-    async def keep(self) -> None:
-        """A round whenever a call is due, and every `ROUND_SECONDS`, until cancelled."""
-        chores_at = self._clock.monotonic() + ROUND_SECONDS
-        while True:
-            left = False
-            try:
-                left = await self.recover()
-                if self._clock.monotonic() >= chores_at:
-                    chores_at = self._clock.monotonic() + CHORES_SECONDS
-                    await self._chores()
-            except Exception:
-                # Nobody watches this task but its group, which carries every caller's purchase.
-                log.exception("a round of the ledger's upkeep failed; the next one tries again")
-            await self._pause(FRUITLESS_SECONDS if left else LEAST_SECONDS)
+    def _leave(self, account: Account) -> None:
+        self._rest[account] = self._clock.monotonic() + FRUITLESS_SECONDS
+
+    def _resting(self) -> Collection[Account]:
+        """The accounts that are left alone now."""
+        now = self._clock.monotonic()
+        self._rest = {account: until for account, until in self._rest.items() if until > now}
+        return self._rest.keys()
 
     async def note_refunds(self) -> int:
         """Take what payees gave back into the windows it came from; returns how many calls that was news for.
@@ -234,41 +273,6 @@ class Upkeep:
         await self._ledger.trust_clock()
         return True
 
-    async def _finish(self, due: Sequence[CallRow]) -> bool:
-        in_vain: Counter[tuple[str, str]] = Counter()
-        left: Counter[tuple[str, str]] = Counter()
-        for row in due:
-            account = (row.rail, row.account)
-            if in_vain[account] >= FRUITLESS:
-                left[account] += 1
-                continue
-            end = await self._resolve(row.call_id)
-            charge = Charge.UNKNOWN if end is None else end.charge
-            if charge is not Charge.UNKNOWN and is_pending(row):
-                log.info("call %s, which its payee worked on, has ended: charged=%s", row.call_id, charge.value)
-            elif charge is not Charge.UNKNOWN and row.state in OPEN:
-                log.warning("call %s, whose answer was lost: charged=%s", row.call_id, charge.value)
-            now = await self._as_it_stands(row)
-            # Who is known to work on a call was not asked in vain.
-            vain = now is None or (now.state in OPEN and not is_pending(now)) or _unheard(now)
-            in_vain[account] = in_vain[account] + 1 if vain else 0
-        for (_, account_id), number in left.items():
-            log.warning("%d calls of %s stay in doubt until the next round", number, account_id)
-        return bool(left)
-
-    async def _as_it_stands(self, row: CallRow) -> CallRow | None:
-        try:
-            await self._ledger.flush()
-            return await self._ledger.row(row.call_id)
-        except LedgerError as exc:
-            log.error("call %s cannot be read: %s", row.call_id, exc)  # noqa: TRY400 - the cause is in the message
-            return row
-
 
 def _rail_of(teller: _Teller) -> str:
     return teller[0]
-
-
-def _unheard(row: CallRow) -> bool:
-    """Whether a charge may yet turn, and its payee was asked in vain how it stands."""
-    return may_turn(row) and row.evidence is not None and row.evidence.endswith(UNHEARD)

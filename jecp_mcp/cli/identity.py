@@ -97,11 +97,12 @@ async def published(where: Start) -> str:
     Raises:
         SettingsError: it was not, or is another's.
     """
+    from jecp_mcp.agent_declarations import PublishedDeclarations
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.http import ExchangeFailed
     from jecp_mcp.http_gate import HttpGate
     from jecp_mcp.settings.merchants import read_place
-    from jecp_mcp.wire.ajp.declaration import MAX_BYTES, read_declaration, standard_place, stands_at
+    from jecp_mcp.wire.ajp.declaration import standard_place, stands_at
 
     identity, key, url = _identity(where), _key(where).public, where.settings.ajp.declaration_url
     loopback = where.settings.ajp.loopback
@@ -114,18 +115,16 @@ async def published(where: Start) -> str:
     if not stands_at(identity, place.url, loopback=loopback):
         reason = f"{place.url} is not a place where {identity} can declare itself"
         raise SettingsError("the settings", "ajp.declaration_url", reason)
-    async with HttpGate(SystemClock(), loopback=loopback) as gate:
+    clock = SystemClock()
+    async with HttpGate(clock, loopback=loopback) as gate:
         try:
-            heard = await gate.exchange("GET", place, max_bytes=MAX_BYTES)
-        except ExchangeFailed as exc:
-            raise SettingsError("the declaration", "", f"{place.url}: {exc.reason}") from exc
-    try:
-        found = read_declaration(heard.body)
-    except WireError as exc:
-        raise SettingsError("the declaration", "", f"{place.url} (status {heard.status}): {exc}") from exc
-    if (found.id, found.key.fingerprint) != (identity, key.fingerprint):
-        reason = f"{place.url} names {found.id} with the key {found.key.fingerprint}, and here {identity} signs with "
-        raise SettingsError("the declaration", "", reason + key.fingerprint)
+            found = await PublishedDeclarations(gate, clock).fetch(identity, place)
+        except (ExchangeFailed, WireError) as exc:
+            why = exc.reason if isinstance(exc, ExchangeFailed) else str(exc)
+            raise SettingsError("the declaration", "", why if place.url in why else f"{place.url}: {why}") from exc
+    if found.key.fingerprint != key.fingerprint:
+        reason = f"{place.url} has the key {found.key.fingerprint}, and here {identity} signs with {key.fingerprint}"
+        raise SettingsError("the declaration", "", reason)
     return place.url
 
 

@@ -182,8 +182,8 @@ class Ledger(Grants, Protocol):
             clock_right: whether somebody else's clock just confirmed this machine's.
 
         Returns:
-            The rows of this process whose payee is due to be asked, be they open or charged for the time being, the
-            longest due first, without their bodies.
+            The rows of this process whose payee is due to be asked, be they open or charged for the time being: of
+            each account in turn, the longest due first, without their bodies.
         """
         ...
 

@@ -18,3 +18,6 @@ CAME_TO_NOTHING = "state IN ('released', 'reconciled_free') AND NOT answered"
 """Nothing was bought, be it for nothing."""
 COPIES_AMONG = 1_000
 """How many calls before one are looked at for its copies: no index leads to them, and each purchase asks."""
+
+IN_TURN = "row_number() OVER (PARTITION BY c.rail, c.account ORDER BY c.look_again_at, c.id), c.look_again_at, c.id"
+"""How due calls ``c`` are handed out: one of each account, then the next of each, the longest due first."""

@@ -51,6 +51,11 @@ class Place:
         """Whether it is this machine, by name or literal address."""
         return self.host in _LOOPBACK
 
+    def below(self, part: str) -> Place:
+        """What stands below it: `part` is the rest of a path that needs no encoding; the place itself has no query."""
+        url, path = f"{self.url.rstrip('/')}/{part}", f"{self.path.rstrip('/')}/{part}"
+        return Place(url, self.origin, self.scheme, self.host, self.port, path)
+
     def is_reachable(self, *, loopback: bool) -> bool:
         """Whether it is on this machine, where everybody is, or else not, and by https."""
         return self.loopback if loopback else self.scheme == "https" and not self.loopback

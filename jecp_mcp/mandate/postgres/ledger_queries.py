@@ -23,7 +23,15 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.sql_conditions import CAME_TO_NOTHING, CHARGED, COPIES_AMONG, EXCESSIVE, OPEN, WRITTEN_OFF
+from jecp_mcp.mandate.sql_conditions import (
+    CAME_TO_NOTHING,
+    CHARGED,
+    COPIES_AMONG,
+    EXCESSIVE,
+    IN_TURN,
+    OPEN,
+    WRITTEN_OFF,
+)
 from jecp_mcp.mandate.states import HOLDING, State
 
 if TYPE_CHECKING:
@@ -133,9 +141,9 @@ class LedgerQueries:
         return bool(found)
 
     def due(self, session: str, limit: int) -> list[CallRow]:
-        """The open calls of a session whose payee is due to be asked, the longest due first, without their bodies."""
+        """The open calls of a session whose payee is due to be asked, in turn by account, without their bodies."""
         where = f"WHERE c.owner = %s AND c.look_again_at <= {_NOW} AND c.ended_at IS NULL"
-        return self._list(f"{where} ORDER BY c.look_again_at, c.id LIMIT %s", session, limit)
+        return self._list(f"{where} ORDER BY {IN_TURN} LIMIT %s", session, limit)
 
     def next_look(self, session: str) -> UnixMs | None:
         ((found,),) = self._connection.query(

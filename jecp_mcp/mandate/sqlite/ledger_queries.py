@@ -19,7 +19,15 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
-from jecp_mcp.mandate.sql_conditions import CAME_TO_NOTHING, CHARGED, COPIES_AMONG, EXCESSIVE, OPEN, WRITTEN_OFF
+from jecp_mcp.mandate.sql_conditions import (
+    CAME_TO_NOTHING,
+    CHARGED,
+    COPIES_AMONG,
+    EXCESSIVE,
+    IN_TURN,
+    OPEN,
+    WRITTEN_OFF,
+)
 from jecp_mcp.mandate.sqlite.recent_calls import RecentCalls
 from jecp_mcp.mandate.sqlite.schema import KEPT, UNENDED
 from jecp_mcp.mandate.sqlite.store import READ_GRANT
@@ -89,11 +97,11 @@ class LedgerQueries:
         return bool(self._connection.execute(f"SELECT EXISTS ({paid})", (payee, account, rail, principal)).get)
 
     def due(self, session: str, now: UnixMs, limit: int) -> list[CallRow]:
-        """The open calls of a session whose payee is due to be asked, the longest due first.
+        """The open calls of a session whose payee is due to be asked: of each account in turn, the longest due first.
 
         Where the clock is behind the last change, that one's instant is the ledger's.
         """
-        where = "WHERE c.owner = ? AND c.look_again_at <= ? ORDER BY c.look_again_at, c.id LIMIT ?"
+        where = f"WHERE c.owner = ? AND c.look_again_at <= ? ORDER BY {IN_TURN} LIMIT ?"
         return self._list(where, session, max(now, self.last_at() or now), limit)
 
     def last_at(self) -> UnixMs | None:

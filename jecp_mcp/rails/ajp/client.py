@@ -11,7 +11,7 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
-from jecp_mcp.settings.merchants import read_place
+from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.ajp.report import JobReport, is_settled, read_report
 
 _SECONDS: Final = 20.0
@@ -44,12 +44,12 @@ class AgentClient:
 
     async def offer(self, mount: str, raw: bytes, before_sending: Callable[[], Awaitable[None]]) -> HttpAnswer:
         """Make an offer. Raises `ExchangeFailed`."""
-        return await self._ask("POST", mount, raw, before_sending=before_sending)
+        return await self._ask("POST", read_place(mount), raw, before_sending=before_sending)
 
     async def look(self, mount: str, job_id: str) -> Looked:
         """Ask for a job once."""
         try:
-            heard = await self._ask("GET", f"{mount}/{job_id}", None, most=self._most)
+            heard = await self._ask("GET", read_place(mount).below(job_id), None, most=self._most)
         except ExchangeFailed as exc:
             return Looked(None, f"the agent did not say how it stands ({exc.reason})")
         if heard.status == _NOT_FOUND:
@@ -67,7 +67,7 @@ class AgentClient:
     async def acknowledge(self, mount: str, job_id: str) -> str | None:
         """Acknowledge a job; why it is not known whether the agent heard, None where it did."""
         try:
-            heard = await self._ask("POST", f"{mount}/{job_id}/ack", b"{}")
+            heard = await self._ask("POST", read_place(mount).below(f"{job_id}/ack"), b"{}")
         except ExchangeFailed as exc:
             return exc.reason
         if heard.status not in _SUCCESS or not is_settled(heard.body, job_id):
@@ -77,7 +77,7 @@ class AgentClient:
     async def _ask(
         self,
         method: str,
-        url: str,
+        place: Place,
         body: bytes | None,
         *,
         most: int = _MOST_ANSWER,
@@ -85,7 +85,7 @@ class AgentClient:
     ) -> HttpAnswer:
         return await self._gate.exchange(
             method,
-            read_place(url),
+            place,
             headers=_JSON,
             body=body,
             timeout=_SECONDS,

@@ -28,6 +28,7 @@ from jecp_mcp.rails.ajp import outcome
 from jecp_mcp.rails.ajp.client import NO_SUCH_JOB, AgentClient, mounts, retry_after
 from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
+from jecp_mcp.rails.ajp.notes import JobNotes
 from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
 from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.standing import Standing
@@ -37,7 +38,7 @@ from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
 from jecp_mcp.wire.ajp.canonical import LARGE, canonical
 from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
 from jecp_mcp.wire.ajp.report import JobReport, JobStatus, read_refusal
-from jecp_mcp.wire.ajp.signatures import PublicKey, coverage, seal_canonical
+from jecp_mcp.wire.ajp.signatures import Coverage, PublicKey, coverage, seal_canonical
 
 NAME: Final = "ajp"
 MOST_PER_CALL: Final = MicroUSDC(10_000_000_000)
@@ -220,7 +221,7 @@ class AjpRail:
         if call.answer is not None:
             return self._later(stored, outcome.not_acknowledged(call.answer, "the operator rules on its price"))
         accepted = call.last(Mark.ACCEPTED)
-        return await self._look(call, stored, journal, None if accepted is None else accepted.data)
+        return await self._look(call, stored, JobNotes(journal), None if accepted is None else accepted.data)
 
     async def _offer(
         self,
@@ -283,7 +284,7 @@ class AjpRail:
 
     async def _after_silence(self, call: OpenCall, stored: Payload, journal: Journal, reason: str) -> Outcome:
         """Ask for a job that the agent may have taken."""
-        found = await self._look(call, stored, journal, None)
+        found = await self._look(call, stored, JobNotes(journal), None)
         if found.verdict is Verdict.IN_DOUBT and found.answer is None and found.refusal is not None:
             return replace(found, evidence=f"{reason}; {found.evidence}", attempts=1)
         return replace(found, attempts=1)
@@ -291,48 +292,62 @@ class AjpRail:
     async def _follow(
         self, call: OpenCall, stored: Payload, journal: Journal, mount: str, progress: Progress | None
     ) -> Outcome:
-        """Ask for a job that was taken, until it is done or left for a while."""
-        try:
-            await journal.keep(Entry(Mark.ACCEPTED, mount))
-        except NotNow as exc:
-            return self._later(stored, outcome.in_doubt(str(exc), call.request.hold, attempts=1))
+        """Ask for a job that was taken, until it is done or left for a while.
+
+        That it was taken is written down with what is first heard of it: most are done by then.
+        """
+        notes = JobNotes(journal, mount)
         begun, step = self._clock.monotonic(), _FIRST_STEP
         now = self._clock.now()
-        taken, due = (iso(at)[11:19] for at in (now, now + stored.seconds * 1000))
+        since, due = (iso(at)[11:19] for at in (now, now + stored.seconds * 1000))
         while True:
             await self._sleep(step)
-            found = await self._look(call, stored, journal, mount)
+            found = await self._look(call, stored, notes, mount)
             passed = self._clock.monotonic() - begun
             if found.verdict is not Verdict.PENDING or passed + step >= PATIENCE_SECONDS:
                 return replace(found, attempts=1)
             if progress is not None:
                 await progress.report(
-                    round(passed, 1), stored.seconds, f"s since {taken}; {found.evidence}, due by {due} UTC"
+                    round(passed, 1), stored.seconds, f"s since {since}; {found.evidence}, due by {due} UTC"
                 )
             step = min(step * 1.5, _LONGEST_STEP)
 
-    async def _look(self, call: OpenCall, stored: Payload, journal: Journal, mount: str | None) -> Outcome:
+    async def _look(self, call: OpenCall, stored: Payload, notes: JobNotes, mount: str | None) -> Outcome:
         """Ask for the job once, at every mount where it is not known which of them took it."""
         hold, unheard = call.request.hold, None
-        for place in mounts(stored.endpoint) if mount is None else (mount,):
-            looked = await self._client.look(place, job_id_of(call.request.call_id))
-            if looked.report is None:
+        try:
+            for place in mounts(stored.endpoint) if mount is None else (mount,):
+                looked = await self._client.look(place, job_id_of(call.request.call_id))
+                if looked.report is not None:
+                    if mount is None:
+                        notes.taken_at(place)
+                    return self._later(stored, await self._judge(call, stored, looked.report, notes, place))
                 unheard = unheard if unheard is not None and unheard.known else looked
-                continue
-            try:
-                if mount is None:
-                    await journal.keep(Entry(Mark.ACCEPTED, place))
-                return self._later(stored, await self._judge(call, stored, looked.report, journal, place))
-            except NotNow as exc:
-                return self._later(stored, outcome.in_doubt(str(exc), hold))
+            await notes.keep()
+        except NotNow as exc:
+            return self._later(stored, outcome.in_doubt(str(exc), hold))
         assert unheard is not None, "there is a mount"
         if mount is not None and unheard.known and self._clock.now() < self._due(stored):
             return self._later(stored, outcome.pending(unheard.reason))
         return self._later(stored, outcome.in_doubt(unheard.reason, hold))
 
-    async def _judge(self, call: OpenCall, stored: Payload, report: JobReport, journal: Journal, mount: str) -> Outcome:
+    async def _judge(self, call: OpenCall, stored: Payload, report: JobReport, notes: JobNotes, mount: str) -> Outcome:
         """What a report comes to. Raises `NotNow`."""
-        hold = call.request.hold
+        hold, found = call.request.hold, await self._proven(stored, report, call.request.hold)
+        if isinstance(found, Outcome):
+            await notes.keep()
+            return found
+        answer, cost = outcome.answer_of(report, found, hold), outcome.cost_of(report, hold)
+        if isinstance(cost, str):
+            await notes.keep(Entry(Mark.RESULT, cost, answer))
+            return outcome.not_acknowledged(answer, cost)
+        stated = "no cost stated" if report.cost is None else f"cost by {found.value} signature"
+        intent = f"{cost} {mount} {stated}"
+        await notes.keep(Entry(Mark.RESULT, found.value, answer), Entry(Mark.INTENT, intent))
+        return await self._acknowledge(call, stored, answer, intent)
+
+    async def _proven(self, stored: Payload, report: JobReport, hold: MicroUSDC) -> Coverage | Outcome:
+        """What proves a result; or what a report comes to that is none, or that nothing proves."""
         if report.status.open:
             late = self._clock.now() >= self._due(stored)
             return (
@@ -346,14 +361,7 @@ class AjpRail:
         covers = await anyio.to_thread.run_sync(check) if report.size > LARGE else check()
         if not covers.proves_result or report.agent != stored.agent_id:
             return outcome.unproven(covers, another=report.agent != stored.agent_id, hold=hold)
-        answer, cost = outcome.answer_of(report, covers, hold), outcome.cost_of(report, hold)
-        if isinstance(cost, str):
-            await journal.keep(Entry(Mark.RESULT, cost, answer))
-            return outcome.not_acknowledged(answer, cost)
-        stated = "no cost stated" if report.cost is None else f"cost by {covers.value} signature"
-        intent = f"{cost} {mount} {stated}"
-        await journal.keep(Entry(Mark.RESULT, covers.value, answer), Entry(Mark.INTENT, intent))
-        return await self._acknowledge(call, stored, answer, intent)
+        return covers
 
     async def _acknowledge(self, call: OpenCall, stored: Payload, answer: Any, intent: str) -> Outcome:
         amount, mount, stated = intent.split(" ", 2)

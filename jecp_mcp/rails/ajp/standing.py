@@ -29,24 +29,29 @@ class Standing:
 
     async def refusal(self, agent: AgentSettings) -> Refusal | None:
         """Why an agent is not hired; None where nothing is known against it."""
+        try:
+            against = await self.objection(agent.id)
+        except WireError as exc:
+            if self._allows_unknown:
+                return None
+            return distrusted(agent, f"the index {self._index} does not say how it stands ({exc})")
+        return None if against is None else distrusted(agent, f"by the index {self._index}, {against}")
+
+    async def objection(self, agent_id: str) -> str | None:
+        """What the index has against an agent; None where it has nothing, or there is none to ask.
+
+        Raises:
+            WireError: it does not say.
+        """
         if self._index is None:
             return None
         try:
-            against = await self._objection(self._index, agent.id)
-        except (ExchangeFailed, WireError) as exc:
-            if self._allows_unknown:
-                return None
-            why = exc.reason if isinstance(exc, ExchangeFailed) else str(exc)
-            return distrusted(agent, f"the index {self._index} does not say how it stands ({why})")
-        return None if against is None else distrusted(agent, f"by the index {self._index}, {against}")
-
-    async def _objection(self, index: str, agent_id: str) -> str | None:
-        """Raises `ExchangeFailed` and `WireError`."""
-        try:
-            place = read_place(index.rstrip("/") + profile_path(agent_id))
+            place = read_place(self._index.rstrip("/") + profile_path(agent_id))
+            heard = await self._gate.exchange("GET", place, timeout=_SECONDS, max_bytes=MAX_BYTES)
+        except ExchangeFailed as exc:
+            raise WireError(exc.reason) from exc
         except ValueError as exc:
             raise WireError(str(exc)) from exc
-        heard = await self._gate.exchange("GET", place, timeout=_SECONDS, max_bytes=MAX_BYTES)
         if heard.status == _NOT_FOUND:
             return "it is not known there"
         if heard.status != _OK:

@@ -39,7 +39,6 @@ from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
-
 _PATIENCE_SECONDS: Final = 0.5
 """How long a paid answer waits for what is left of the limits."""
 

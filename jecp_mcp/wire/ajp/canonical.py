@@ -71,6 +71,9 @@ def double(number: int | Decimal) -> Decimal:
 
 def _doubles(value: Any, depth: int) -> Any:
     """The value with doubles for decimals, as its signer had it."""
+    # Whether something is a `Mapping` takes long to tell, and most are texts.
+    if value is None or isinstance(value, str):
+        return value
     if isinstance(value, (Mapping, list, tuple)) and depth == 0:
         raise WireError(f"the message nests deeper than {MAX_DEPTH} levels")
     if isinstance(value, Decimal):

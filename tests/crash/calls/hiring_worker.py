@@ -17,6 +17,7 @@ from jecp_mcp.cli.options import Start
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.rails.ajp import client, opening, rail
 from jecp_mcp.settings import Settings
+from jecp_mcp.settings.merchants import Place
 from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.crash.calls.children import ask, light
@@ -105,10 +106,10 @@ def lay_steps(fuse: Fuse) -> None:
     def entries(_: Any, *marked: Any) -> str:
         return STEPS[3] if len(marked) == 1 and marked[0].mark.value == "accepted" else STEPS[4]
 
-    def request(_: Any, method: str, url: str, *__: Any, **___: Any) -> str | None:
+    def request(_: Any, method: str, place: Place, *__: Any, **___: Any) -> str | None:
         if method == "GET":
             return None
-        return STEPS[5] if url.endswith("/ack") else offer
+        return STEPS[5] if place.path.endswith("/ack") else offer
 
     SqliteLedger.reserve = around(fuse, lambda *_, **__: STEPS[0], reserve)  # type: ignore[method-assign]
     CallJournal.sending = around(fuse, lambda *_, **__: STEPS[1], send)  # type: ignore[method-assign]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+import httpx2
 import pytest
 
 from jecp_mcp.http import MAX_BYTES, ExchangeFailed, Http
@@ -235,3 +236,13 @@ async def test_answers_at_the_same_time_stay_apart() -> None:
             for number in range(100):
                 tasks.start_soon(one, number)
         assert len(hub.heard) == 100
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/x", "/jobs/job_1-2~3.4/ack", "/x/", "/x//y", "/a/../b", "/a/.b", "/a%2Fb", "/a b", "/ä", "/x?a=1&b=c d", "/x?"],
+)  # fmt: skip
+async def test_an_address_is_asked_for_as_the_library_writes_it(path: str) -> None:
+    async with raw_hub(says(b"{}")) as hub, Http(hub.url) as http:
+        await http.exchange("GET", hub.url + path)
+        assert hub.heard[0].path.encode() == httpx2.URL(hub.url + path).raw_path

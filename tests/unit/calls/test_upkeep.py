@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from jecp_mcp.calls import upkeep
+from jecp_mcp.calls.account_rounds import FRUITLESS
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.clock import UnixMs
@@ -138,12 +139,12 @@ async def test_no_fault_ends_the_rounds(tmp_path: Path, monkeypatch: pytest.Monk
 
 async def test_a_hub_that_is_down_is_not_asked_for_every_open_call(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        for number in range(upkeep.FRUITLESS + 5):
+        for number in range(FRUITLESS + 5):
             await calls.pay(buying(n=number), Caller(LOCAL))
         await ledger.flush()
         rail.sent.clear()
         await calls.recover()
-        assert len(rail.sent) == upkeep.FRUITLESS
+        assert len(rail.sent) == FRUITLESS
         # It is back: every call of the next start is finished.
         rail.script = always_charged
         await calls.recover()
@@ -153,7 +154,7 @@ async def test_a_hub_that_is_down_is_not_asked_for_every_open_call(tmp_path: Pat
 async def test_calls_past_their_window_do_not_keep_the_others_from_being_finished(tmp_path: Path) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
-        late = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(upkeep.FRUITLESS + 1)]
+        late = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(FRUITLESS + 1)]
         clock.at += WINDOW_MS + 1
         recent = await calls.pay(buying(n=99), Caller(LOCAL))
         await ledger.flush()
@@ -165,7 +166,7 @@ async def test_calls_past_their_window_do_not_keep_the_others_from_being_finishe
 
 async def test_a_payee_that_is_down_does_not_keep_another_accounts_calls_from_being_finished(tmp_path: Path) -> None:
     async with opened(tmp_path, always_lost) as (calls, rail, ledger):
-        down = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(upkeep.FRUITLESS + 1)]
+        down = [await calls.pay(buying(n=number), Caller(LOCAL)) for number in range(FRUITLESS + 1)]
         rail.account = "another agent"
         other = await calls.pay(buying(n=99), Caller(LOCAL))
         await ledger.flush()
@@ -176,7 +177,7 @@ async def test_a_payee_that_is_down_does_not_keep_another_accounts_calls_from_be
         rail.script, rail.serves = answer_one_account, lambda _account: True  # type: ignore[method-assign]
         rail.sent.clear()
         await calls.recover()
-        assert len(rail.sent) == upkeep.FRUITLESS + 1
+        assert len(rail.sent) == FRUITLESS + 1
         assert (await settled(ledger, other)).state is State.RECONCILED_CHARGED
         assert {(await settled(ledger, end)).state for end in down} == {State.IN_DOUBT}
 

@@ -119,3 +119,32 @@ def test_doctor_looks_at_the_key_and_at_each_agent(
     assert (level, "shared secret is not set" in words) == ("fault", True)
     monkeypatch.setenv("WORDS_SECRET", "correct horse")
     assert [level for level, _ in told(*configured(tmp_path, agent, secret_env="WORDS_SECRET"))] == ["ok"]
+
+
+@pytest.mark.slow
+def test_doctor_asks_the_index_how_we_and_the_agents_stand(run: Any, state: Path, tmp_path: Path, agent: Agent) -> None:
+    path = tmp_path / "config.toml"
+    ours = "provenance:domain:hirer.example"
+
+    def told(**more: str) -> list[tuple[str, str]]:
+        settings = {"identity": ours, "index_url": agent.origin, **more}
+        lines = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        path.write_text(f'[ajp]\n{lines}[[ajp.agents]]\nname = "words"\nid = "{agent.id}"\n')
+        found = json.loads(run("doctor", "--json", "--config", str(path))[1])["findings"]
+        return [(one["level"], one["what"]) for one in found if "the index http" in one["what"]]
+
+    def profile(**more: Any) -> tuple[int, dict[str, Any]]:
+        return 200, {"provenance_id": agent.id, "status": "active", "incident_count": 0, **more}
+
+    agent.profile = profile()
+    (own, unknown), (level, words) = told()
+    assert (own, f"speaks against {ours}: it is not known there" in unknown) == ("warning", True)
+    assert (level, f"has nothing against {agent.id}" in words) == ("ok", True)
+    assert [level for level, _ in told(identity=agent.id)] == ["ok", "ok"]
+    agent.profile = profile(incident_count=2)
+    assert "open incidents there: 2" in told()[1][1]
+    agent.profile = 500, {}
+    for setting, expected in (("deny", "fault"), ("allow", "warning")):
+        [(level, words)] = told(identity=agent.id, on_standing_unavailable=setting)
+        assert (level, "does not say" in words, "status 500" in words) == (expected, True, True)
+    assert told(index_url=f"{agent.origin}/nowhere")[1][0] == "warning"

@@ -149,3 +149,11 @@ def test_whatever_is_taken_reads_the_same_again(text: str) -> None:
 def test_two_merchants_have_a_host_in_common_or_not(one: str, other: str, both: bool) -> None:
     assert overlap(check_merchant(one), check_merchant(other)) is both
     assert overlap(check_merchant(other), check_merchant(one)) is both
+
+
+@pytest.mark.parametrize(
+    "url", ["https://agent.example", "https://agent.example:8443/a/jobs", "http://127.0.0.1:8403/a/"]
+)
+@pytest.mark.parametrize("part", ["job_0123456789", "job_0123456789/ack"])
+def test_what_stands_below_a_place_is_the_place_of_its_own_address(url: str, part: str) -> None:
+    assert read_place(url).below(part) == read_place(f"{url.rstrip('/')}/{part}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +15,16 @@ import anyio
 import pytest
 
 from jecp_mcp.calls import pipeline
+from jecp_mcp.calls.account_rounds import FRUITLESS
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
-from jecp_mcp.calls.upkeep import FRUITLESS
 from jecp_mcp.cli import reconcile
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import iso
 from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.errors import HeldBack, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
-from jecp_mcp.mandate.ledger import CallRow, Ledger
+from jecp_mcp.mandate.ledger import CallRow, Ledger, Note
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
@@ -238,6 +238,38 @@ async def test_a_job_is_offered_done_proven_written_down_and_acknowledged_for_wh
     )
     assert list(agent.acknowledged.values()) == [1]
     assert one.wire.sent == ["declaration", "offer", "GET", "GET", "GET", "GET", "ack"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "fault", "steps"),
+    [
+        ({}, None, ["accepted result intent"]),
+        ({"polls": 1}, None, ["accepted", "result intent"]),
+        ({"cost": 9}, None, ["accepted result"]),
+        ({"status": "failed"}, None, ["accepted"]),
+        ({"signs": "none"}, None, ["accepted"]),
+        ({}, "lost", ["accepted", "result intent"]),
+    ],
+)
+async def test_that_a_job_was_taken_is_written_down_with_what_is_first_heard_of_it(
+    tmp_path: Path, agent: Agent, clock: StillClock, changes: dict[str, Any], fault: str | None, steps: list[str]
+) -> None:
+    vars(agent).update(changes)
+    kept: list[str] = []
+    async with house(tmp_path, agent, clock) as one:
+        if fault is not None:
+            one.wire.faults["GET"] = fault
+        note = one.ledger.note
+
+        async def noting(call_id: str, claim: int, notes: Sequence[Note]) -> bool:
+            kept.append(" ".join(one.mark.value for one in notes))
+            return await note(call_id, claim, notes)
+
+        one.ledger.note = noting  # type: ignore[method-assign]
+        await one.hire()
+        assert "ack" not in one.wire.sent or kept[-1].endswith("intent")
+    assert kept == steps
 
 
 @pytest.mark.parametrize("mount", ["", "/jobs"])
