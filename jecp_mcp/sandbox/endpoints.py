@@ -41,13 +41,10 @@ def route_endpoint(
         if pool is None:
             return await answer_now(request, dialect)
         try:
-            await pool.enter()
-        except Refused as refused:
+            async with pool.place():
+                return await answer_now(request, dialect)
+        except Refused as refused:  # by the pool
             return response_of(refusal_for(request, refused, dialect))
-        try:
-            return await answer_now(request, dialect)
-        finally:
-            pool.leave()
 
     async def answer_now(request: Request, dialect: Dialect) -> Response:
         try:
