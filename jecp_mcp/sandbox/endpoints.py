@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -63,7 +64,23 @@ def route_endpoint(
                 response.headers.setdefault(name, value)
         return response
 
-    return answer
+    return answer if pool is None else _noted(hub, answer)
+
+
+def _noted(hub: Hub, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Remember for the console what was asked and answered, unless it only reads."""
+
+    async def noted(request: Request) -> Response:
+        began = time.perf_counter()
+        response = await answer(request)
+        if request.method != "GET":
+            took = (time.perf_counter() - began) * 1000
+            head = request.method, request.url.path, request.headers.get("x-agent-id", "")
+            bodies = getattr(request.state, "body", b""), bytes(response.body)
+            hub.requests.note(hub.clock.now(), head, response.status_code, took, bodies)
+        return response
+
+    return noted
 
 
 def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
@@ -113,6 +130,7 @@ async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:
         body += chunk
         if len(body) > most:
             raise too_large
+    request.state.body = bytes(body)  # for the console
     return bytes(body)
 
 
