@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from jecp_mcp.sandbox.console.request_log import RecordedRequest, RequestLog
 from jecp_mcp.sandbox.hub_database import HubDatabase
+from jecp_mcp.sandbox.providers.earnings import OF_TRANSACTION
 
 _NUMBER: Final = re.compile(r"\d{1,18}")
 _PLACE: Final = re.compile(r"(\d{1,18})\.(.{1,100})")
@@ -224,11 +225,7 @@ class ConsoleRecords:
 
     def earned(self, transaction_id: str) -> list[Entry]:
         """What providers were owed for a sale and its steps, and what was taken back."""
-        where = (
-            " WHERE kind IN ('sale', 'refund')"
-            # The steps of a composite stand under the transaction's id, a colon and the step's: a semicolon comes next.
-            " AND (reference = ?1 OR (reference >= ?1 || ':' AND reference < ?1 || ';')) ORDER BY number"
-        )
+        where = f" WHERE kind IN ('sale', 'refund') AND {OF_TRANSACTION} ORDER BY number"
         return [Entry(*row) for row in self._rows(_ENTRY + where, transaction_id)]
 
     def answer(self, agent_id: str, call_id: str) -> bytes | None:
