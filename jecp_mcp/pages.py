@@ -61,6 +61,24 @@ button, a.button { display: inline-block; min-height: 2.75rem; padding: .6rem 1.
   cursor: pointer; text-decoration: none; color: var(--act); background: var(--card); border: 1px solid var(--edge);
   border-radius: 8px }
 button.main, a.main { color: var(--act-ink); background: var(--act); border-color: var(--act) }
+nav.console { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: .75rem 0 }
+nav.console > a { padding: .35rem 0 }
+nav.console > [aria-current] { color: var(--ink); font-weight: 600; text-decoration: none }
+main:has(nav.console), main:has(nav.console) + footer { max-width: 72rem }
+.stacked td:first-child { min-width: 12rem }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem 1.25rem;
+  margin: .5rem 0 }
+.figures > div { min-width: 0 }
+.figures .amount { font-size: 1.4rem; overflow-wrap: anywhere }
+@media (max-width: 48rem) { .stacked thead { display: none }
+  .stacked, .stacked tbody, .stacked tr { display: block }
+  .stacked tr { padding: .6rem 0; border-bottom: 1px solid var(--line) }
+  .stacked tbody tr:last-child { border-bottom: 0; padding-bottom: 0 }
+  .stacked td { display: grid; grid-template-columns: 7rem 1fr; gap: .75rem; padding: .1rem 0; border: 0;
+    text-align: left }
+  .stacked td > div { min-width: 0 }
+  .stacked td::before { content: attr(data-label); color: var(--soft); white-space: nowrap }
+  .stacked td.price { white-space: normal } }
 .ways { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1rem 0 0 }
 .ways > form > button { height: 100% }
 form > button { margin-top: 1rem }
@@ -73,9 +91,15 @@ def source_of(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def headers(script: str = "") -> dict[str, str]:
-    """The headers of a page, with `script`, if there is any, admitted beside the style sheet."""
+def headers(script: str = "", connect: str = "") -> dict[str, str]:
+    """The headers of a page.
+
+    Args:
+        script: what is admitted beside the style sheet, if there is any.
+        connect: whom it may ask, as a Content-Security-Policy says it; nobody when empty.
+    """
     scripts = f"script-src {source_of(script)}; " if script else ""
+    scripts += f"connect-src {connect}; " if connect else ""
     return {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": (

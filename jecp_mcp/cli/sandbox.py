@@ -82,12 +82,13 @@ def command(
 ) -> None:
     """Run a Hub on this machine that sells real work for test money, and beside it a merchant and agents.
 
-    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key", "x402", "402flow", "ajp"}, when it is ready: the
-    test agent's credentials, and the key to the sandbox's own controls (faults, wallets, catalog), which is another at
-    every start. The Hub's page, at the address of "hub", says how to connect a host, and fills the wallet; "x402" has
-    the addresses of the merchant, its facilitator, and the nodes and faucet of a chain of test money; "402flow" has a
-    control plane, its key, and the merchant's other address, where it pays; "ajp" has the agents that can be hired, and
-    the key of who may hire them. "serve --sandbox" joins a Hub that runs on the same file.
+    Prints one JSON line, {"hub", "agent_id", "api_key", "control_key", "console", "x402", "402flow", "ajp"}, when it is
+    ready: the test agent's credentials, and the key to the sandbox's own controls (faults, wallets, catalog), which is
+    another at every start. With that key the page at "console" shows agents, sales, requests and webhooks, live. The
+    Hub's page, at the address of "hub", says how to connect a host, and fills the wallet; "x402" has the addresses of
+    the merchant, its facilitator, and the nodes and faucet of a chain of test money; "402flow" has a control plane, its
+    key, and the merchant's other address, where it pays; "ajp" has the agents that can be hired, and the key of who may
+    hire them. "serve --sandbox" joins a Hub that runs on the same file.
     """
     extras.SANDBOX.require()
     if alive is not None:
@@ -107,6 +108,8 @@ def command(
     def announce(ready: Mapping[str, Any]) -> None:
         record.write(ready)
         print(json.dumps(ready), flush=True)
+        if alive is None:
+            click.echo(f"Console: {ready['console']} (its key is the line's control_key)", err=True)
 
     config = SandboxConfig(data=record.data, dialect=dialect, catalog=catalog, loopback=loopback, public_url=public_url)
 

@@ -6,7 +6,9 @@ controls are in none: they are reachable when every pool is full.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
 import anyio
@@ -15,8 +17,10 @@ from jecp_mcp.sandbox.error_answers import Refused
 
 PoolName = Literal["invoke", "read", "provider"]
 SIZES: Final[Mapping[PoolName, int]] = {"invoke": 256, "read": 8, "provider": 32}
-"""How many requests of each kind are worked on at once. Reads are short, and the fewer at once, the sooner a call comes
-between them."""
+"""How many requests of each kind are worked on at once."""
+STARTS_IN_A_TURN: Final[Mapping[PoolName, int]] = {"invoke": 16, "read": 1, "provider": 1}
+"""How many of each kind begin in one turn of the event loop: whatever else is ready waits for no more. The calls
+of one turn share a commit."""
 MOST_WAITING: Final = 1_024
 _PROVIDERS: Final = ("/v1/providers", "/v1/manifests", "/v1/subscriptions")
 _CALLS: Final = ("/v1/", "/api/agent")
@@ -26,23 +30,24 @@ _READS: Final = ("/v1/", "/.well-known/", "/llms.txt")
 class Pool:
     """Places for one kind of request."""
 
-    def __init__(self, name: str, size: int) -> None:
-        self.name, self.size = name, size
-        self._places = anyio.Semaphore(size, fast_acquire=True)
+    def __init__(self, name: PoolName) -> None:
+        self.name, self.size = name, SIZES[name]
+        self._places = anyio.Semaphore(self.size, fast_acquire=True)
+        self._starts = anyio.Semaphore(STARTS_IN_A_TURN[name], fast_acquire=True)
 
-    async def enter(self) -> None:
-        """Wait for a place, which `leave` gives back.
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place, once there is one and it is this request's turn.
 
         Raises:
             Refused: as many wait as may.
         """
         if self._places.value == 0 and self._places.statistics().tasks_waiting >= MOST_WAITING:
             raise Refused("SERVICE_DEGRADED", f"Too many requests wait in the Hub's {self.name} pool.", retry_after=1)
-        await self._places.acquire()
-
-    def leave(self) -> None:
-        """Give a place back."""
-        self._places.release()
+        async with self._places:
+            await self._starts.acquire()
+            asyncio.get_running_loop().call_soon(self._starts.release)
+            yield
 
     def view(self) -> dict[str, Any]:
         """How full it is."""
@@ -58,7 +63,7 @@ class Bulkhead:
     """The pools, and which route is in which."""
 
     def __init__(self) -> None:
-        self.pools: dict[PoolName, Pool] = {name: Pool(name, size) for name, size in SIZES.items()}
+        self.pools: dict[PoolName, Pool] = {name: Pool(name) for name in SIZES}
         self.assignments: dict[str, str] = {}
 
     def assign(self, method: str, path: str) -> Pool | None:

@@ -82,7 +82,7 @@ class CatalogPages:
     def __init__(self, catalog: Catalog, dialect: DialectName, counts: Mapping[str, int]) -> None:
         self._catalog, self._dialect, self._counts = catalog, dialect, counts
         self._revision = catalog.revision
-        self._kept: dict[object, bytes] = {}
+        self._kept: dict[object, tuple[str, bytes]] = {}
 
     def page(self, query: Mapping[str, str], if_none_match: str | None) -> Reply:
         """One page.
@@ -121,10 +121,11 @@ class CatalogPages:
         if self._revision != self._catalog.revision or len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
             self._revision = self._catalog.revision
-        body = self._kept.get(key)
-        if body is None:
-            body = self._kept[key] = jsontext.dumps(make())
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        kept = self._kept.get(key)
+        if kept is None:
+            body = jsontext.dumps(make())
+            kept = self._kept[key] = (f'"{hashlib.sha256(body).hexdigest()[:32]}"', body)
+        etag, body = kept
         headers = {"etag": etag, "cache-control": _CACHE_CONTROL[self._dialect]}
         if if_none_match is not None and _matches(if_none_match, etag):
             return Reply(304, b"", headers)

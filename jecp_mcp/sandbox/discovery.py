@@ -155,20 +155,25 @@ def llms_txt(catalog: Catalog, dialect: Dialect) -> bytes:
     return text[:MAX_LLMS_BYTES].decode(errors="ignore").encode()
 
 
+def pools(hub: Hub) -> dict[str, Any]:
+    """How full each pool is, that of what the Hub sends by itself too."""
+    shown: dict[str, Any] = {name: pool.view() for name, pool in hub.bulkhead.pools.items()}
+    return {**shown, "background": pool_view(AT_ONCE, AT_ONCE - hub.background.dispatcher.under_way, 0)}
+
+
 def health(hub: Hub, *, uptime_seconds: int) -> tuple[dict[str, Any], bool]:
     """``/health``, and whether all is well."""
     began = time.perf_counter()
     healthy = hub.database.healthy()
-    state, sending = "ok" if healthy else "down", hub.background.dispatcher.under_way
+    state = "ok" if healthy else "down"
     checked = {"database": state, "stripe": "ok", "response_ms": round((time.perf_counter() - began) * 1000, 3)}
-    pools: dict[str, Any] = {name: pool.view() for name, pool in hub.bulkhead.pools.items()}
     shown = {
         "status": state,
         "engine": ENGINE,
         "version": __version__,
         "uptime_seconds": uptime_seconds,
         "checks": checked,
-        "pools": {**pools, "background": pool_view(AT_ONCE, AT_ONCE - sending, 0)},
+        "pools": pools(hub),
         "pool_assignments": hub.bulkhead.assignments,
         "versions": {"spec": SPEC_VERSION},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -36,13 +37,10 @@ def route_endpoint(
         if pool is None:
             return await answer_now(request, dialect)
         try:
-            await pool.enter()
-        except Refused as refused:
+            async with pool.place():
+                return await answer_now(request, dialect)
+        except Refused as refused:  # by the pool
             return response_of(refusal_for(request, refused, dialect))
-        try:
-            return await answer_now(request, dialect)
-        finally:
-            pool.leave()
 
     async def answer_now(request: Request, dialect: Dialect) -> Response:
         try:
@@ -57,7 +55,23 @@ def route_endpoint(
         await hub.database.durable()
         return response_of(reply) if isinstance(reply, Reply) else reply
 
-    return answer
+    return answer if pool is None else _noted(hub, answer)
+
+
+def _noted(hub: Hub, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Remember for the console what was asked and answered, unless it only reads."""
+
+    async def noted(request: Request) -> Response:
+        began = time.perf_counter()
+        response = await answer(request)
+        if request.method != "GET":
+            took = (time.perf_counter() - began) * 1000
+            head = request.method, request.url.path, request.headers.get("x-agent-id", "")
+            bodies = getattr(request.state, "body", b""), bytes(response.body)
+            hub.requests.note(hub.clock.now(), head, response.status_code, took, bodies)
+        return response
+
+    return noted
 
 
 def dialect_of(hub: Hub, request: Request, endpoint: Endpoint = "invoke") -> Dialect:
@@ -112,6 +126,7 @@ async def read_body(request: Request, most: int = MAX_REQUEST_BYTES) -> bytes:
     except TimeoutError as exc:
         words = f"The request's body did not come within {BODY_SECONDS:g} s. Nothing was done; send it again."
         raise Refused("REQUEST_TIMEOUT", words) from exc
+    request.state.body = bytes(body)  # for the console
     return bytes(body)
 
 

@@ -22,31 +22,32 @@ from jecp_mcp.wire.jecp.tiers import TIERS
 
 HEADERS: Final[Mapping[str, str]] = {name.lower(): value for name, value in pages.headers().items()}
 
-_TEST_MONEY: Final = "TEST MONEY · nothing here is charged to anyone"
+TEST_MONEY: Final = "TEST MONEY · nothing here is charged to anyone"
 _DATA_FILE: Final = "sandbox.sqlite"
 """What a server looks for in its state folder."""
 
 
 def _page(title: str, content: str) -> bytes:
-    return _encode(pages.document(title, content, banner=_TEST_MONEY))
+    return encode(pages.document(title, content, banner=TEST_MONEY))
 
 
-def _encode(page: str) -> bytes:
-    # Names and descriptions are strangers'.
+def encode(page: str) -> bytes:
+    """A page as it is sent; what shows nothing or reorders its neighbours is escaped: names are strangers'."""
     return invisible.escape(page).encode()
 
 
-def _usd(amount: int) -> str:
-    return f"${format_usdc(MicroUSDC(amount))}"
+def dollars(amount: int) -> str:
+    """An amount of micro-USDC as a person reads it: ``$0.005``, ``-$1.00``."""
+    return f"{'-' if amount < 0 else ''}${format_usdc(MicroUSDC(abs(amount)))}"
 
 
 def checkout_page(checkout: Checkout, agent_name: str, balance: int) -> bytes:
     """The checkout: open, with its button, or paid, with the new balance."""
-    amount = _usd(checkout.amount)
+    amount = dollars(checkout.amount)
     about = pages.facts(
         {
             "Agent": f"{escape(agent_name)}<br><code>{escape(checkout.agent_id)}</code>",
-            "Wallet now": _usd(balance),
+            "Wallet now": dollars(balance),
         }
     )
     if checkout.paid_at is None:
@@ -121,7 +122,7 @@ def onboarding_page(token: str, namespace: str, display_name: str, *, done: bool
 
 def error_page(title: str, words: Iterable[str], link: str | None = None) -> bytes:
     """What went wrong and what to do about it, in plain text; `link` leads there, else to the front page."""
-    return _encode(pages.error_document(title, words, banner=_TEST_MONEY, back=link or "/"))
+    return encode(pages.error_document(title, words, banner=TEST_MONEY, back=link or "/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +157,11 @@ def front_page(front: Front) -> bytes:
         ("/.well-known/agent-guide.json", "Agent guide"),
         ("/llms.txt", "llms.txt"),
         ("/health", "Health"),
+        ("/console", "Console"),
         ("/register", "Register an agent"),
     )
     footer = " &middot; ".join(f'<a href="{path}">{words}</a>' for path, words in links)
-    return _encode(pages.document("JECP sandbox", content, banner=_TEST_MONEY, footer=f"<nav>{footer}</nav>"))
+    return encode(pages.document("JECP sandbox", content, banner=TEST_MONEY, footer=f"<nav>{footer}</nav>"))
 
 
 def _wallet(front: Front) -> str:
@@ -174,7 +176,7 @@ def _wallet(front: Front) -> str:
         }
     )
     return (
-        f'<section><h2>Wallet</h2><p class="amount">{_usd(agent.balance)}</p>{free}'
+        f'<section><h2>Wallet</h2><p class="amount">{dollars(agent.balance)}</p>{free}'
         f'<div class="ways"><a class="button main" href="/topup?agent_id={escape(agent.agent_id)}">Fill the wallet</a>'
         f"</div>{about}</section>"
     )
@@ -202,7 +204,7 @@ def _credentials(agent_id: str, api_key: str) -> dict[str, str]:
 def _recent(front: Front) -> str:
     if not front.recent:
         return "<section><h2>Recent calls</h2><p>None yet.</p></section>"
-    rows = [(_recent_call(one, front), _usd(one.amount) if one.amount else "free") for one in front.recent]
+    rows = [(_recent_call(one, front), dollars(one.amount) if one.amount else "free") for one in front.recent]
     return f"<section><h2>Recent calls</h2>{pages.price_table(('Action', 'Charged'), rows)}</section>"
 
 
@@ -217,7 +219,7 @@ def _recent_call(call: RecentCall, front: Front) -> str:
 
 def _offers(listings: Iterable[Listing]) -> list[tuple[str, str]]:
     return [
-        (_offer(listing, offer), "metered" if offer.tariff.metered else _usd(offer.tariff.base))
+        (_offer(listing, offer), "metered" if offer.tariff.metered else dollars(offer.tariff.base))
         for listing in listings
         for offer in listing.offers.values()
     ]

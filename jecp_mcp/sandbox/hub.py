@@ -21,6 +21,7 @@ from jecp_mcp.sandbox.call_checks import AcceptedCall, CallChecks
 from jecp_mcp.sandbox.call_request import Call, read_call
 from jecp_mcp.sandbox.catalog import Catalog
 from jecp_mcp.sandbox.config import SandboxConfig
+from jecp_mcp.sandbox.console.request_log import RequestLog
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import Refused, Reply, refusal_reply
 from jecp_mcp.sandbox.fault_injection import Fault, FaultQueue
@@ -68,7 +69,7 @@ class Hub:
         Raises:
             SettingsError: the data file or the catalog file cannot be used.
         """
-        self.faults, self.bulkhead = FaultQueue(), Bulkhead()
+        self.faults, self.bulkhead, self.requests = FaultQueue(), Bulkhead(), RequestLog()
         self.database = HubDatabase(config.data)
         machine_clock = config.clock
         self.clock = HubClock(machine_clock, int(self.database.meta(_AHEAD) or 0))

@@ -41,7 +41,7 @@ class LoopbackMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _name_of(Request(scope).headers.get("host", "")) not in self._names:
+        if name_of(Request(scope).headers.get("host", "")) not in self._names:
             # A page elsewhere whose name was pointed at this machine would come with its own name (DNS rebinding).
             await Response("This Hub answers to loopback names only.", 421)(scope, receive, send)
             return
@@ -141,7 +141,8 @@ _PREFLIGHT = {
 }
 
 
-def _name_of(host: str) -> str:
+def name_of(host: str) -> str:
+    """The name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname or "-"
     except ValueError:

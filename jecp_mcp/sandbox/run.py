@@ -8,14 +8,15 @@ from typing import Any
 
 from jecp_mcp.sandbox.ajp.config import AgentsConfig
 from jecp_mcp.sandbox.app import SandboxConfig, build_app, hub_of
+from jecp_mcp.sandbox.console.layout import PATH as CONSOLE
 from jecp_mcp.sandbox.loopback_server import HOST, listen, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
 from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX
 
 Ready = dict[str, Any]
-"""``{"hub", "agent_id", "api_key", "control_key", "x402"?, "402flow"?, "ajp"?}``; see `jecp_mcp.sandbox.paid_http.run`
-and `jecp_mcp.sandbox.ajp.run` for the last three."""
+"""``{"hub", "agent_id", "api_key", "control_key", "console", "x402"?, "402flow"?, "ajp"?}``; for the last three
+see `jecp_mcp.sandbox.paid_http.run` and `jecp_mcp.sandbox.ajp.run`."""
 
 
 async def serve(
@@ -61,6 +62,7 @@ async def serve(
             "agent_id": hub.agent_id,
             "api_key": hub.api_key,
             "control_key": config.control_key,
+            "console": f"{url_of(listener)}{CONSOLE}",
             **beside,
         }
         await serve_app(app, listener, connections, lambda: announce(line))

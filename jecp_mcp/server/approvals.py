@@ -5,22 +5,20 @@ this address too, and must not be able to approve its own spending. Its 78 rando
 lock nothing: a lock would let any local process keep the operator out. Only plain requests to the loopback address are
 answered, so neither another site in the person's browser nor a proxy can reach it.
 
-A browser sends a cookie to every port of a host (RFC 6265 §8.5), so a web server that an agent runs on this machine can
-come by it. The cookie alone therefore shows and answers nothing: each form carries a token beside it, which is given
-only to whoever sends the PIN or the token itself. A script keeps that token in the browser's storage for this very
-origin, so that the PIN is asked for once a session; without scripts it is asked for by every link.
+The session's cookie alone shows and answers nothing (`jecp_mcp.browser_sessions`): each form carries its token, which
+is given only to whoever sends the PIN or the token itself. A script keeps that token in the browser's storage for this
+very origin, so that the PIN is asked for once a session; without scripts it is asked for by every link.
 """
 
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from jecp_mcp import invisible, pages
+from jecp_mcp.browser_sessions import PROXY_HEADERS, SESSION_SECONDS, BrowserSessions
 from jecp_mcp.calls import display
 from jecp_mcp.calls.approval import new_code
 from jecp_mcp.clock import Clock
@@ -37,58 +35,26 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 PATH: Final = "/approvals"
-SESSION_SECONDS: Final = 8 * 3_600.0
-"""How long a browser stays let in."""
-
 _COOKIE: Final = "jecp_approvals"
 _ON_A_PAGE: Final = 10
-_MOST_SESSIONS: Final = 16
 _MOST_BYTES: Final = 4_096
 _MOST_CODE: Final = 64
 _DIGITS: Final = 6
 """The longest number of a page."""
-_PROXIED: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
 _HEADERS: Final = pages.headers(html.SCRIPT)
 
 
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """A browser that was let in: until when, by the monotonic clock, and what its forms carry."""
-
-    until: float
-    token: str
-
-
-class Gate:
+class Gate(BrowserSessions):
     """Who may see and answer: whoever gave the PIN, for a while."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
         self.pin: Final = f"{new_code()}-{new_code()}"
-        self._clock = clock
-        self._sessions: dict[str, _Session] = {}
 
     def let_in(self, pin: str) -> str | None:
         """A new session's secret for the right PIN; None for a wrong one."""
         given, wanted = (text.upper().replace(" ", "").replace("-", "") for text in (pin, self.pin))
-        if not hmac.compare_digest(given.encode(), wanted.encode()):
-            return None
-        now = self._clock.monotonic()
-        self._sessions = {secret: one for secret, one in self._sessions.items() if one.until > now}
-        while len(self._sessions) >= _MOST_SESSIONS:
-            del self._sessions[next(iter(self._sessions))]
-        secret = secrets.token_urlsafe(32)
-        self._sessions[secret] = _Session(now + SESSION_SECONDS, secrets.token_hex(32))
-        return secret
-
-    def token(self, secret: str | None) -> str | None:
-        """What the forms of a session must carry beside its secret; None when there is no such session any more."""
-        session = None if secret is None else self._sessions.get(secret)
-        return None if session is None or session.until <= self._clock.monotonic() else session.token
-
-    def admits(self, secret: str | None, token: str) -> bool:
-        """Whether both belong to one session."""
-        known = self.token(secret)
-        return known is not None and hmac.compare_digest(known.encode(), token.encode())
+        return self.open() if hmac.compare_digest(given.encode(), wanted.encode()) else None
 
 
 class ApprovalsPage:
@@ -185,7 +151,7 @@ class ApprovalsPage:
 
     def _is_direct(self, request: Request) -> bool:
         headers = request.headers
-        return headers.get("host", "").lower() in self._hosts and not any(name in headers for name in _PROXIED)
+        return headers.get("host", "").lower() in self._hosts and not any(name in headers for name in PROXY_HEADERS)
 
     async def _form(self, request: Request) -> Mapping[str, str] | None:
         """The fields of a form that this page sent; None where anything else may have sent it."""

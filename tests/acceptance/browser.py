@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -56,6 +57,20 @@ class Tab:
     def evaluate(self, expression: str) -> Any:
         """The value of an expression of JavaScript on the page."""
         return self._ask("Runtime.evaluate", expression=expression, returnByValue=True).get("result", {}).get("value")
+
+    def another(self) -> Tab:
+        """One more tab of the same browser."""
+        return Tab(self._to, self._back)
+
+    def show(self) -> None:
+        """Bring it before the other tabs: a page may sleep while it is not seen."""
+        self._ask("Page.bringToFront")
+
+    def screenshot(self, width: int) -> bytes:
+        """All of the page as a PNG, in a window of so many CSS pixels."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)  # fmt: skip
+        shown = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        return base64.b64decode(shown["data"])
 
     def open(self, url: str) -> None:
         self._ask("Page.navigate", url=url)

@@ -19,9 +19,10 @@ import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 
+from jecp_mcp.browser_sessions import SESSION_SECONDS
 from jecp_mcp.mandate.grants import MOST_QUESTIONS
 from jecp_mcp.pages import source_of
-from jecp_mcp.server.approvals import PATH, SESSION_SECONDS, Gate
+from jecp_mcp.server.approvals import PATH, Gate
 from jecp_mcp.server.approvals_html import SCRIPT
 from tests.acceptance.browser import browser, needs_browser
 from tests.acceptance.invoices import ASKING, INVOICE, PRICE, invoice, paid

@@ -15,6 +15,11 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 
 LEAST_PAYOUT: Final = MicroUSDC(10_000_000)
 """Less is not paid out, unless asked otherwise."""
+OF_TRANSACTION: Final = "(reference = ?1 OR (reference >= ?1 || ':' AND reference < ?1 || ';'))"
+"""What chooses the entries of a transaction and its steps, in SQL.
+
+A step of a composite stands under the transaction's id, a colon and its own: a semicolon comes next.
+"""
 _STATED: Final = 100
 """How many entries a statement lists."""
 
@@ -48,9 +53,7 @@ class Earnings:
     def take_back(self, transaction_id: str, at: int) -> None:
         """Owe no share of a sale that was refunded. To be called within the refund's transaction."""
         sold = self._database.rows(
-            "SELECT provider_id, reference, amount FROM provider_entries WHERE kind = 'sale'"
-            # The steps of a composite stand under the transaction's id, a colon and the step's: a semicolon comes next.
-            " AND (reference = ?1 OR (reference >= ?1 || ':' AND reference < ?1 || ';'))",
+            f"SELECT provider_id, reference, amount FROM provider_entries WHERE kind = 'sale' AND {OF_TRANSACTION}",  # noqa: S608  # ours
             transaction_id,
         )
         for provider_id, reference, share in sold:

@@ -12,6 +12,7 @@ CREATE TABLE IF NOT EXISTS providers (
     dns_token TEXT NOT NULL, verified_at INTEGER, stripe_verified_at INTEGER,
     balance INTEGER NOT NULL DEFAULT 0, total_calls INTEGER NOT NULL DEFAULT 0,
     created_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS providers_by_age ON providers (created_at);
 CREATE TABLE IF NOT EXISTS provider_rotations (provider_id TEXT NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS provider_onboardings (
     token TEXT PRIMARY KEY, provider_id TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
@@ -22,6 +23,7 @@ CREATE TABLE IF NOT EXISTS provider_entries (
     number INTEGER PRIMARY KEY, provider_id TEXT NOT NULL, kind TEXT NOT NULL, reference TEXT NOT NULL,
     amount INTEGER NOT NULL, balance_after INTEGER NOT NULL, created_at INTEGER NOT NULL, UNIQUE (kind, reference));
 CREATE INDEX IF NOT EXISTS provider_entries_of ON provider_entries (provider_id);
+CREATE INDEX IF NOT EXISTS provider_payouts ON provider_entries (number) WHERE kind = 'payout';
 CREATE TABLE IF NOT EXISTS txt_records (
     name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, value)) WITHOUT ROWID;
 """

@@ -12,5 +12,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
     attempts INTEGER NOT NULL DEFAULT 0, next_attempt_at INTEGER NOT NULL, created_at INTEGER NOT NULL,
     ended_at INTEGER, last_error TEXT);
 CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX IF NOT EXISTS deliveries_dead ON deliveries (number) WHERE status = 'dead';
 CREATE INDEX IF NOT EXISTS deliveries_of ON deliveries (subscription_id);
 """

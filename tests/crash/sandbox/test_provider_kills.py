@@ -19,13 +19,6 @@ import pytest
 from tests.acceptance.roads import drained, running
 from tests.contract.providers.conftest import Seller, endpoint
 
-pytestmark = pytest.mark.slow
-
-KILLS = 6
-BUYERS = 4
-SOLD_BEFORE = 25
-"""How many calls each Hub answers before it is killed."""
-
 
 @contextmanager
 def hub(data: Path) -> Iterator[tuple[httpx2.Client, dict[str, str], int]]:
@@ -59,7 +52,14 @@ def books(data: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {name: file.execute(sql).fetchall() for name, sql in asked.items()}
 
 
-def test_a_killed_hub_has_charged_nothing_without_its_split_and_paid_nothing_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kills", "buyers", "sold_before"),
+    [pytest.param(6, 4, 25, marks=pytest.mark.slow), pytest.param(25, 16, 60, marks=pytest.mark.long)],
+)
+def test_a_killed_hub_has_charged_nothing_without_its_split_and_paid_nothing_twice(
+    tmp_path: Path, kills: int, buyers: int, sold_before: int
+) -> None:
+    """Each Hub is killed when it has answered `sold_before` calls of so many who buy at once, while all is paid out."""
     data = tmp_path / "hub.sqlite"
     answered: dict[str, str] = {}
     numbers = iter(range(1_000_000))
@@ -74,10 +74,10 @@ def test_a_killed_hub_has_charged_nothing_without_its_split_and_paid_nothing_twi
             }
             made = http.post("/v1/providers/register", json=registration).raise_for_status().json()
             Seller(http, point, made).sell()
-        for _ in range(KILLS):
+        for _ in range(kills):
             with hub(data) as (http, _, pid):
                 enough = threading.Event()
-                target = len(answered) + SOLD_BEFORE
+                target = len(answered) + sold_before
 
                 def buy(http: httpx2.Client = http, target: int = target, enough: threading.Event = enough) -> None:
                     while True:
@@ -97,8 +97,8 @@ def test_a_killed_hub_has_charged_nothing_without_its_split_and_paid_nothing_twi
                         except httpx2.HTTPError:
                             return
 
-                with ThreadPoolExecutor(BUYERS + 1) as pool:
-                    doing = [pool.submit(buy) for _ in range(BUYERS)] + [pool.submit(pay)]
+                with ThreadPoolExecutor(buyers + 1) as pool:
+                    doing = [pool.submit(buy) for _ in range(buyers)] + [pool.submit(pay)]
                     assert enough.wait(60)
                     os.kill(pid, signal.SIGKILL)
                 for each in doing:
