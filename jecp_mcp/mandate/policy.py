@@ -78,7 +78,28 @@ class Policy:
 
     def permits(self, offer: Offer, tool: str) -> bool:
         """Whether the allow and deny patterns let this action be bought at all; deny wins."""
-        names = names_of(offer, tool)
+        return self._permits(names_of(offer, tool))
+
+    def prohibitions(self, names: tuple[str, ...], key: str, now: UnixMs) -> Iterator[Refusal]:
+        """Every reason why an offer is not bought at any price.
+
+        Args:
+            names: what patterns are matched against (`jecp_mcp.mandate.caps.names_of`).
+            key: the offer's.
+            now: the instant of the decision.
+        """
+        if not self._permits(names):
+            yield _refuse(
+                DENIED_BY_POLICY, f"The operator's mandate does not allow {key} to be bought.", {"action": key}
+            )
+        if self.expires_at is not None and now >= self.expires_at:
+            yield _refuse(
+                MANDATE_EXPIRED,
+                f"The operator's mandate ended at {iso(self.expires_at)}.",
+                {"expired_at": iso(self.expires_at)},
+            )
+
+    def _permits(self, names: tuple[str, ...]) -> bool:
         return any(matches(one, names) for one in self.allow) and not any(matches(one, names) for one in self.deny)
 
     def needs_approval(self, hold: MicroUSDC) -> bool:
@@ -93,7 +114,7 @@ class Policy:
 
 def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:
     """Why an offer is not bought at any price, or None. Its payee need not be asked then."""
-    return next(_prohibitions(policy, offer, tool, now), None)
+    return next(policy.prohibitions(names_of(offer, tool), offer.key, now), None)
 
 
 def objections(
@@ -109,7 +130,7 @@ def objections(
 def _objections(
     policy: Policy, offer: Offer, tool: str, quote: Quote, now: UnixMs, cap: PerCallCap
 ) -> tuple[Refusal, ...]:
-    found = [*_prohibitions(policy, offer, tool, now)]
+    found = [*policy.prohibitions(names_of(offer, tool), offer.key, now)]
     if quote.kind is QuoteKind.UNKNOWN and policy.unknown_price is None:
         found.append(
             _refuse(
@@ -171,21 +192,6 @@ def authorise(
         return against[0]
     meters = meters_for(policy.caps, names_of(offer, tool), principal, session)
     return Permit(_bound(policy, quote, cap.limit), meters)
-
-
-def _prohibitions(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Iterator[Refusal]:
-    if not policy.permits(offer, tool):
-        yield _refuse(
-            DENIED_BY_POLICY,
-            f"The operator's mandate does not allow {offer.key} to be bought.",
-            {"action": offer.key},
-        )
-    if policy.expires_at is not None and now >= policy.expires_at:
-        yield _refuse(
-            MANDATE_EXPIRED,
-            f"The operator's mandate ended at {iso(policy.expires_at)}.",
-            {"expired_at": iso(policy.expires_at)},
-        )
 
 
 def _cap(policy: Policy, offer: Offer, tool: str, most_per_call: MicroUSDC) -> PerCallCap:

@@ -66,6 +66,7 @@ class ControlPlane:
         self._tokens: dict[str, int] = {}
         self._working: set[str] = set()
         self.scripts: list[Script] = []
+        self.first_statuses: list[str] = []
         self.exchanges = 0
 
     def exchange(self, bearer: str) -> dict[str, Any]:
@@ -188,6 +189,7 @@ class ControlPlane:
     def _receipt(
         self, asked: Asked, amount: int, ids: Mapping[str, str], answered: Answered, *, fulfilled: bool
     ) -> dict[str, Any]:
+        status = self.first_statuses.pop(0) if self.first_statuses else "provisional"
         receipt = {
             "receiptId": str(uuid.uuid4()),
             **ids,
@@ -202,8 +204,7 @@ class ControlPlane:
                 "unit": "minor",
             },
             "authorizationOutcome": "allowed",
-            "status": "provisional",
-            "reconciliationStatus": "required",
+            **_standing(status),
             "requestUrl": asked.wanted.url,
             "requestMethod": asked.wanted.method,
             "fulfillmentStatus": "succeeded" if fulfilled else "failed",
@@ -211,7 +212,8 @@ class ControlPlane:
         }
         if answered.transaction is not None:
             receipt["settlementIdentifier"] = answered.transaction
-        self._store.keep_receipt({"receipt": receipt, "final_at": self._chain.now() + FINAL_SECONDS})
+        final_at = self._chain.now() + FINAL_SECONDS if status == "provisional" else None
+        self._store.keep_receipt({"receipt": receipt, "final_at": final_at})
         return receipt
 
     def receipt(self, receipt_id: str) -> dict[str, Any]:
@@ -234,8 +236,13 @@ class ControlPlane:
             self._store.keep_receipt(entry)
         return dict(entry["receipt"])
 
-    def change_receipt(self, receipt_id: str, status: str) -> dict[str, Any]:
+    def change_receipt(
+        self, receipt_id: str, status: str, replacement: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Let a receipt stand otherwise; one made provisional stays so.
+
+        Args:
+            replacement: another one takes its place, with that status, and differs in these members.
 
         Raises:
             BadRequest: there is none.
@@ -243,13 +250,20 @@ class ControlPlane:
         entry = self._store.receipt(receipt_id)
         if entry is None:
             raise problem(404, "There is no such receipt.")
-        settled = "refunded" if status == "refunded" else "resolved"
-        entry["receipt"] |= {
-            "status": status,
-            "reconciliationStatus": "required" if status == "provisional" else settled,
-        }
-        self._store.keep_receipt(entry | {"final_at": None})
-        return dict(entry["receipt"])
+        changed = entry["receipt"] | _standing(status)
+        if replacement is not None:
+            changed |= {"receiptId": str(uuid.uuid4())} | replacement
+            self._store.keep_receipt(
+                {"receipt": entry["receipt"] | {"supersededByReceiptId": changed["receiptId"]}, "final_at": None}
+            )
+        self._store.keep_receipt({"receipt": changed, "final_at": None})
+        return changed
+
+
+def _standing(status: str) -> dict[str, str]:
+    """How a receipt stands, and whether anybody still works on finding that out."""
+    reconciled = {"provisional": "required", "refunded": "refunded"}
+    return {"status": status, "reconciliationStatus": reconciled.get(status, "resolved")}
 
 
 def _ids() -> dict[str, str]:
