@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from tests.flow402_house import GovernedHouse
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -65,7 +66,8 @@ async def test_money_that_came_back_from_a_merchant_that_failed_is_told_so(home:
     assert failed["error"]["message"].endswith("It was charged. By its receipt all of it came back.")
     assert await _left(home) == LESS
     later = await home.result(prepared)
-    assert later["error"]["message"].endswith("All of it came back, and counts as spent no more.")
+    assert later["refunded_usdc"] == "0.002"
+    assert later["message"].endswith("All of it came back, and counts as spent no more.")
 
 
 @pytest.mark.parametrize("status", ["confirmed", *BACK])
@@ -80,7 +82,14 @@ async def test_a_receipt_of_the_same_payment_takes_anothers_place(home: Governed
 
 
 def _money(minor: int) -> dict[str, Any]:
-    return {"amount": f"0.{minor:06d}", "amountMinor": str(minor)}
+    amount = f"0.{minor:06d}"
+    return {
+        "asset": SANDBOX_ASSET.address,
+        "amount": amount,
+        "amountMinor": str(minor),
+        "precision": 6,
+        "unit": "minor",
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,11 +107,7 @@ async def test_a_receipt_of_another_payment_gives_no_money_back(
     home: GovernedHouse, status: str, other: dict[str, Any]
 ) -> None:
     await home.buy(QR)
-    reference = str((await home.row()).reference)
-    if "money" in other:
-        whole = {"asset": "USDC", "precision": 6, "unit": "minor"}
-        other = {"money": whole | other["money"]}
-    home.plane.turn_receipt(reference, status, **other)
+    home.plane.turn_receipt(str((await home.row()).reference), status, **other)
     home.pass_time(31)
     await home.bridge.calls.recover()
     row = await home.row()
@@ -114,8 +119,7 @@ async def test_a_receipt_of_another_payment_gives_no_money_back(
 
 async def test_a_dearer_receipt_in_anothers_place_is_charged_and_said(home: GovernedHouse) -> None:
     await home.buy(QR)
-    dear = {"asset": "USDC", "precision": 6, "unit": "minor"} | _money(2_500)
-    home.plane.turn_receipt(str((await home.row()).reference), "confirmed", money=dear)
+    home.plane.turn_receipt(str((await home.row()).reference), "confirmed", money=_money(2_500))
     home.pass_time(31)
     await home.bridge.calls.recover()
     row = await home.row()
