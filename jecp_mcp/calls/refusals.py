@@ -15,7 +15,7 @@ from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
-from jecp_mcp.mandate.codes import PROHIBITIONS
+from jecp_mcp.mandate.policy import PROHIBITIONS
 from jecp_mcp.mandate.records import CallRow, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import MicroUSDC, format_usdc

@@ -15,6 +15,3 @@ PRICE_UNKNOWN: Final = "PRICE_UNKNOWN"
 
 PER_CALL_LIMIT: Final = "PER_CALL_LIMIT"
 """The price is above the most that one call may cost. Charged: no. Next: agent, human."""
-
-PROHIBITIONS: Final = frozenset({DENIED_BY_POLICY, MANDATE_EXPIRED})
-"""Those of what is not bought at any price."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
@@ -20,6 +20,9 @@ from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import matches
+
+PROHIBITIONS: Final = frozenset({DENIED_BY_POLICY, MANDATE_EXPIRED})
+"""The codes of what is not bought at any price."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from jecp_mcp.calls import codes as call_codes
 from jecp_mcp.calls.ports import CallEnd, Charge
 from jecp_mcp.calls.refusals import came_back
 from jecp_mcp.mandate import codes as mandate_codes
+from jecp_mcp.mandate.policy import PROHIBITIONS
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
@@ -37,7 +38,7 @@ def choose(end: CallEnd, context: Context) -> NextAction | None:
     kind = said.type if said is not None else _OURS.get(refusal.code) or paired_type(refusal.code) or "ask_operator"
     case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
     if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
-        forbidden = refusal.source == "bridge" and refusal.details.get("because") in mandate_codes.PROHIBITIONS
+        forbidden = refusal.source == "bridge" and refusal.details.get("because") in PROHIBITIONS
         return builders.forbidden_since(case) if forbidden else builders.check_status(case)
     if end.charge is Charge.YES:
         # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.

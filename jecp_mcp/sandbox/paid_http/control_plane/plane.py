@@ -250,9 +250,9 @@ class ControlPlane:
         entry = self._store.receipt(receipt_id)
         if entry is None:
             raise problem(404, "There is no such receipt.")
-        changed = entry["receipt"] | _standing(status)
+        changed: dict[str, Any] = entry["receipt"] | _standing(status)
         if replacement is not None:
-            changed |= {"receiptId": str(uuid.uuid4())} | replacement
+            changed |= {"receiptId": str(uuid.uuid4()), **replacement}
             self._store.keep_receipt(
                 {"receipt": entry["receipt"] | {"supersededByReceiptId": changed["receiptId"]}, "final_at": None}
             )
