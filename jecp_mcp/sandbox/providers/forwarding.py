@@ -22,15 +22,13 @@ from jecp_mcp.sandbox.providers.accounts import Provider, Providers
 from jecp_mcp.sandbox.providers.registration import endpoint_host
 from jecp_mcp.sandbox.success_answers import output_text
 from jecp_mcp.settings.merchants import read_place
-from jecp_mcp.wire.jecp.envelope import PROTOCOL
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, PROTOCOL
 from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from jecp_mcp.wire.jecp.webhooks import sign
 
 if TYPE_CHECKING:
     from jecp_mcp.sandbox.work.capability import Work
 
-MAX_ANSWER_BYTES: Final = 50 * 1024 * 1024
-"""The longest answer of a provider (JECP 01-protocol §3.4)."""
 HEALTH_SECONDS: Final = 10.0
 _TEXT: Final = ("application/json", "text/", "application/xml")
 _OK: Final = 200

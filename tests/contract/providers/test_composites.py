@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.sandbox.providers import composites
 from tests.contract.providers.conftest import COUNTS, Endpoint, House, Seller, endpoint, manifest
 
 pytestmark = pytest.mark.slow
@@ -186,3 +187,20 @@ def test_the_steps_inputs_come_to_no_more_than_an_input_may(place: House, point:
         assert "more than 5242880 bytes" in answer["message"]
         assert point.calls == []
     assert buyer.books()["charged_micro"] == 0
+
+
+@pytest.mark.parametrize("on_step_failure", ["stop", "continue"])
+def test_the_steps_outputs_come_to_no_more_than_an_answer_may(
+    place: House, point: Endpoint, sold: Seller, monkeypatch: pytest.MonkeyPatch, on_step_failure: str
+) -> None:
+    more = {"on_step_failure": on_step_failure} if on_step_failure == "continue" else {}
+    bundler, _ = publish(place, point, composed(sold, **more))
+    buyer = place.buyer("1.00")
+    once = len('{"words":2}')
+    monkeypatch.setattr(composites, "MAX_ANSWER_BYTES", 2 * once - 1)
+    answer = buyer.buy(f"{bundler.namespace}/bundle", "twice", input={"text": "one two"}).json()["error"]
+    assert (answer["code"], answer["details"]["failed_step_id"]) == ("OUTPUT_INVALID", "second")
+    assert f"more than {2 * once - 1} bytes" in answer["message"]
+    assert (buyer.books()["charged_micro"], sold.statement()["earned_micro"]) == (0, 0)
+    monkeypatch.setattr(composites, "MAX_ANSWER_BYTES", 2 * once)
+    buyer.buy(f"{bundler.namespace}/bundle", "twice", input={"text": "one two"}).raise_for_status()
