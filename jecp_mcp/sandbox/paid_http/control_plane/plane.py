@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jecp_mcp.clock import Clock, iso
+from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.sandbox.paid_http.chain.chain import Chain
 from jecp_mcp.sandbox.paid_http.control_plane.payer import Answered, Payer
 from jecp_mcp.sandbox.paid_http.control_plane.requests import Asked, problem
@@ -48,20 +48,17 @@ class Script:
 class ControlPlane:
     """One organization's, with one agent."""
 
-    def __init__(
-        self, store: Store, payer: Payer, chain: Chain, asset: Asset, clock: Clock, merchants: tuple[str, ...]
-    ) -> None:
+    def __init__(self, store: Store, payer: Payer, chain: Chain, asset: Asset, merchants: tuple[str, ...]) -> None:
         """Decide.
 
         Args:
             store: what is remembered.
             payer: pays the merchants.
-            chain: whose time makes receipts final.
+            chain: whose time is also that of tokens, and makes receipts final.
             asset: what is paid with.
-            clock: of the tokens.
             merchants: what the addresses begin with of those that may be paid.
         """
-        self._store, self._payer, self._chain, self._asset, self._clock = store, payer, chain, asset, clock
+        self._store, self._payer, self._chain, self._asset = store, payer, chain, asset
         self._merchants = merchants
         self._tokens: dict[str, int] = {}
         self._working: set[str] = set()
@@ -78,7 +75,7 @@ class ControlPlane:
         if not hmac.compare_digest(bearer.encode(), self._store.bootstrap_key.encode()):
             raise problem(401, "The bootstrap key is not known.")
         self.exchanges += 1
-        token, ends = f"rt_{secrets.token_urlsafe(24)}", self._clock.now() + TOKEN_SECONDS * 1000
+        token, ends = f"rt_{secrets.token_urlsafe(24)}", self._now() + TOKEN_SECONDS * 1000
         self._tokens[token] = ends
         return {"token": token, "expiresAt": iso(ends)}
 
@@ -92,8 +89,11 @@ class ControlPlane:
         Raises:
             BadRequest: it is none that is good.
         """
-        if self._tokens.get(bearer, 0) <= self._clock.now():
+        if self._tokens.get(bearer, 0) <= self._now():
             raise problem(401, "The runtime token is not known or has expired.")
+
+    def _now(self) -> UnixMs:
+        return UnixMs(self._chain.now() * 1000)
 
     async def decide(self, asked: Asked) -> dict[str, Any]:
         """The one decision of a key.
@@ -208,7 +208,7 @@ class ControlPlane:
             "requestUrl": asked.wanted.url,
             "requestMethod": asked.wanted.method,
             "fulfillmentStatus": "succeeded" if fulfilled else "failed",
-            "createdAt": iso(self._clock.now()),
+            "createdAt": iso(self._now()),
         }
         if answered.transaction is not None:
             receipt["settlementIdentifier"] = answered.transaction
@@ -231,7 +231,7 @@ class ControlPlane:
                 "status": "confirmed",
                 "reconciliationStatus": "resolved",
                 "confirmationSource": "chain_observer",
-                "confirmedAt": iso(self._clock.now()),
+                "confirmedAt": iso(self._now()),
             }
             self._store.keep_receipt(entry)
         return dict(entry["receipt"])
