@@ -48,8 +48,14 @@ class Plane:
     def expire_tokens(self) -> None:
         self._post("/sandbox/tokens", {})
 
-    def turn_receipt(self, receipt_id: str, status: str) -> None:
-        self._post("/sandbox/receipts", {"receipt_id": receipt_id, "status": status})
+    def turn_receipt(self, receipt_id: str, status: str, **replacement: Any) -> None:
+        """Let a receipt stand otherwise; with other members, let one that has these take its place."""
+        other = {"replacement": replacement} if replacement else {}
+        self._post("/sandbox/receipts", {"receipt_id": receipt_id, "status": status, **other})
+
+    def next_receipt(self, status: str) -> None:
+        """How the next receipt stands from its beginning."""
+        self._post("/sandbox/receipts", {"status": status})
 
     def reset(self) -> None:
         """Let nothing wait that would go wrong."""

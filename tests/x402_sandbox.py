@@ -1,7 +1,7 @@
 """The sandbox's merchant, facilitator and chain for tests: served from a thread, with handles to what they do.
 
 `serving` runs them; `PaidHttp` works the same on a sandbox in another process, from the line it printed. `Payer` is a
-buyer that does what a test says, step by step.
+buyer that does what a test says, step by step. `served` and `shop` are fixtures for a folder's ``conftest.py``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
+import pytest
 
 from jecp_mcp import jsontext
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
@@ -302,3 +303,17 @@ class Bought:
     def receipt(self) -> Settlement | None:
         """What the merchant says became of the payment."""
         return read_settlement(self.answer.headers)
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[PaidHttp]:
+    """One sandbox for all tests of a folder."""
+    with serving() as shop:
+        yield shop
+
+
+@pytest.fixture
+def shop(served: PaidHttp) -> Iterator[PaidHttp]:
+    """The same, with nothing left wrong after a test."""
+    yield served
+    served.put_right()

@@ -32,7 +32,7 @@ CALL_IN_PROGRESS: Final = "CALL_IN_PROGRESS"
 """The identical call is running already, and was not bought twice. Charged: unknown. Next: agent."""
 
 CALL_IN_DOUBT: Final = "CALL_IN_DOUBT"
-"""The identical call was sent and its answer was lost; its price stays held. Charged: unknown. Next: agent."""
+"""The identical call was sent, its answer was lost; its price stays held. Charged: unknown. Next: agent, operator."""
 
 CALL_OVER: Final = "CALL_OVER"
 """The call ended, and there is no answer to give back. Charged: no, yes. Next: agent, human."""

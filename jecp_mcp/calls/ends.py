@@ -89,6 +89,7 @@ def ended(call_id: str, offer: Offer | None, outcome: Outcome, hold: MicroUSDC) 
         reference=outcome.reference,
         balance_after=None if outcome.answer is None else outcome.answer.billing.balance_after,
         estimated=outcome.estimated,
+        refunded=MicroUSDC(min(outcome.refunded, outcome.amount)),
     )
 
 
@@ -111,6 +112,7 @@ def standing(row: CallRow) -> CallEnd:
         stored=True,
         delivered=row.delivered,
         estimated=refusals.estimated(row),
+        refunded=row.refunded if charge is Charge.YES else ZERO,
     )
 
 

@@ -17,6 +17,7 @@ from jecp_mcp.calls.runs import Run
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerDamaged, LedgerError, WireError
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.caps import meters_for
@@ -145,6 +146,7 @@ class Execution:
             row.claim,
             since=row.created_at,
             admitted_at=None,
+            forbidden=self._forbidden(row),
         )
         request = StoredRequest(row.rail, row.account, row.call_id, row.held, row.request, row.provable_until)
         entries = await self._entries(row) if row.mark is not None else ()
@@ -152,6 +154,15 @@ class Execution:
         outcome = await rail.find_out(call, journal, progress)
         end = await self._conclude(row.call_id, row.claim, outcome, row.held, journal, row)
         return replace(end, stored=True)
+
+    def _forbidden(self, row: CallRow) -> Refusal | None:
+        """Why nothing may leave that could still buy a call: the operator may have forbidden it since it was sent.
+
+        A payee that is known to have taken it on buys nothing anew, and is asked all the same.
+        """
+        if row.mark is not None:
+            return None
+        return next(self._policy.prohibitions(row.names, row.offer, self._clock.now()), None)
 
     async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
         """What its rail wrote down of a call, oldest first.

@@ -12,6 +12,7 @@ from jecp_mcp.calls import refusals
 from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import Entry, Mark
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, WireError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.records import (
@@ -54,6 +55,7 @@ class CallJournal:
         since: UnixMs,
         admitted_at: UnixMs | None,
         reserved: bool = False,
+        forbidden: Refusal | None = None,
     ) -> None:
         """Let the attempts of a call leave.
 
@@ -64,6 +66,7 @@ class CallJournal:
             since: this machine's clock when it was admitted, or not later.
             admitted_at: the ledger's instant of that; None where each attempt is to be admitted, as a replay's are.
             reserved: whether its row is only reserved, and becomes sent with the first attempt.
+            forbidden: why no attempt may leave, whatever room there is; None where one may.
         """
         self._ledger = ledger
         self._clock = clock
@@ -74,6 +77,7 @@ class CallJournal:
         self._since = since
         self._admitted_at = admitted_at
         self._each = admitted_at is None
+        self._forbidden = forbidden
         self.reserved = reserved
         self.held_back: NotNow | None = None
         self.taken = self.committed = False
@@ -100,6 +104,8 @@ class CallJournal:
         self.committed = self.committed or any(entry.mark is Mark.INTENT for entry in entries)
 
     async def _let_go(self) -> None:
+        if self._forbidden is not None:
+            raise NotNow(self._forbidden)
         if self.reserved:
             await self._send()
         if self._each:

@@ -186,6 +186,7 @@ class CallEnd:
         call_id: the ledger's id; None when nothing was reserved.
         charge: whether money moved.
         amount: what was charged, micro-USDC.
+        refunded: what of it came back, as far as is known, micro-USDC.
         estimated: whether the payee did not say readably how much it charged, so that `amount` is what counts instead.
         held: what stays held while `charge` is unknown, micro-USDC.
         reserved: what was set aside for the call, micro-USDC; a metered one is charged less.
@@ -209,6 +210,7 @@ class CallEnd:
     delivered: bool = False
     estimated: bool = False
     copy: int | None = None
+    refunded: MicroUSDC = ZERO
 
     @property
     def took_effect(self) -> bool:

@@ -15,6 +15,7 @@ from jecp_mcp.domain.outcomes import UNREAD
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import ClockWentBack, LedgerDamaged, LedgerError, WireError
+from jecp_mcp.mandate.policy import PROHIBITIONS
 from jecp_mcp.mandate.records import CallRow, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import MicroUSDC, format_usdc
@@ -164,17 +165,22 @@ def in_doubt(row: CallRow) -> Refusal:
 
 
 def held_back(row: CallRow, why: Refusal, again_at: UnixMs | None) -> Refusal:
-    """A call in doubt that could not be asked for now, because of a limit or the ledger.
+    """A call in doubt that could not be asked for now, because of a limit, the ledger or what is forbidden since.
 
     Args:
         again_at: when it will be.
     """
     when = {} if again_at is None else {"look_again_at": iso(again_at)}
+    held = format_usdc(row.held)
+    said, until = f"it cannot be sent again now to find out ({why.code})", ". The server tries again by itself."
+    if why.code in PROHIBITIONS:
+        said = f"the operator's mandate forbids it by now ({why.code}), so nothing is sent that could still buy it"
+        until = " until it is allowed again, its end is known otherwise, or the operator rules on it."
     return Refusal(
         code=codes.CALL_IN_DOUBT,
         message=(
-            f"The call of {iso(row.created_at)} was sent and its answer was lost, and it cannot be sent again now to "
-            f"find out ({why.code}). {format_usdc(row.held)} USDC stay held. The server tries again by itself."
+            f"The call of {iso(row.created_at)} was sent and its answer was lost, and {said}. {held} USDC stay "
+            f"held{until}"
         ),
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "because": why.code, **when},
         source="bridge",
@@ -263,6 +269,8 @@ def standing(row: CallRow) -> Refusal:
     what, money = _ENDED[row.state]
     if estimated(row):
         money = "It was charged; how much cannot be read, so {charged} USDC count as spent."
+    if row.state in CHARGED and row.refunded:
+        money += f" {came_back(row.refunded, row.charged)}"
     if row.answered and row.answer is None:
         what += ", and its answer was dropped since (ledger.keep_bodies_days and keep_bodies_mb)"
     return Refusal(
@@ -274,6 +282,12 @@ def standing(row: CallRow) -> Refusal:
         details={"since": iso(row.created_at), "state": row.state.value},
         source="bridge",
     )
+
+
+def came_back(refunded: MicroUSDC, charged: MicroUSDC) -> str:
+    """A sentence on what came back of a charge."""
+    what = "All of it" if refunded >= charged else f"{format_usdc(refunded)} USDC of it"
+    return f"{what} came back, and counts as spent no more."
 
 
 def estimated(row: CallRow) -> bool:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jecp_mcp.cli import ledger
 from jecp_mcp.cli.demo_agents import OVERCHARGER, AgentChapter
+from jecp_mcp.cli.demo_control_plane import ControlPlaneChapter
 from jecp_mcp.cli.demo_host import Host, billing
 from jecp_mcp.cli.demo_merchant import MerchantChapter
 from jecp_mcp.cli.hub_record import SandboxHub
 from jecp_mcp.cli.options import Start
-from jecp_mcp.cli.sandbox_client import AgentsClient, MerchantClient, SandboxClient
+from jecp_mcp.cli.sandbox_client import AgentsClient, ControlPlaneClient, MerchantClient, SandboxClient
 from jecp_mcp.cli.saved_files import NotWritten, write_beside
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.codes import PER_CALL_LIMIT
@@ -66,6 +67,9 @@ PRICE: Final = re.compile(r"(?<!\d)\d++\.\d\d")
 ATTEMPTS: Final = 8
 """More attempts than the server makes for one call."""
 
+LOOKS, LOOK_SECONDS = 500, 0.02
+"""How often the ledger is looked at for what the server is about to write there, and how long between."""
+
 
 class DemoScript:
     """The steps, in order, each checked."""
@@ -78,10 +82,13 @@ class DemoScript:
         self._output = output
         self._per_call = per_call
         assert hub.merchant is not None, "the demo's sandbox has a merchant"
+        assert hub.control_plane is not None, "and a control plane that pays it"
         assert hub.agents is not None, "and agents"
         self._http, self._shop, self._chain = Http(hub.url), Http(hub.merchant.url), Http(hub.merchant.chain)
         self._sandbox = SandboxClient(hub, self._http)
         self._merchant = MerchantClient(hub.merchant, hub.control_key, self._shop, self._chain)
+        self._governed = Http(hub.control_plane.url)
+        self._plane = ControlPlaneClient(hub.control_plane, hub.control_key, self._governed)
         self._hired = Http(AgentsClient.origin(hub.agents))
         self._agents = AgentChapter(host, AgentsClient(hub.agents, self._hired), log, TEXT)
 
@@ -95,10 +102,10 @@ class DemoScript:
         """
         self._log.title(
             "The whole story",
-            f"A Hub with test money at {self._hub.url}, a merchant at {self._merchant.url}, and agents to hire; the "
-            "server behind the official MCP client over stdio.",
+            f"A Hub with test money at {self._hub.url}, a merchant at {self._merchant.url}, a 402flow control plane "
+            "that pays it, and agents to hire; the server behind the official MCP client over stdio.",
         )
-        async with self._http, self._shop, self._chain, self._hired:
+        async with self._http, self._shop, self._chain, self._governed, self._hired:
             waking = asyncio.create_task(self._agents.wake())  # beside what comes before they are hired
             await self._catalog()
             await self._invoice()
@@ -109,6 +116,7 @@ class DemoScript:
             await self._empty_wallet()
             await self._lost_answer()
             await MerchantChapter(self._host, self._merchant, self._log, TEXT, self._per_call).run()
+            await ControlPlaneChapter(self._host, self._plane, self._merchant, self._log, TEXT, self._evidence).run()
             await waking
             await self._agents.run()
             await self._books()
@@ -220,10 +228,8 @@ class DemoScript:
         self._log.check(await self._total_charged() - before == paid, "the Hub charged once")
 
     async def _books(self) -> None:
-        self._log.step("The books: ours, and beside them the Hub's, the chain's and the agents'")
-        environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
-        given = Start(load_settings(environ=environ), self._state, None)
-        ours = [row for row in await ledger.read(given) if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
+        self._log.step("The books: ours, and beside them the Hub's, the chain's, the control plane's and the agents'")
+        ours = [row for row in await self._ledger() if row["charged_usdc"] != "0.00" or row["held_usdc"] != "0.00"]
         spent = (await self._host.call("jecp_wallet", {}))["structuredContent"]
         books = await self._sandbox.books()
         theirs = {row["call_id"]: Decimal(row["amount_usdc"]) for row in books["transactions"] if row["amount_micro"]}
@@ -233,7 +239,12 @@ class DemoScript:
             for row in ours
             if row["transaction_id"] in transfers
         }
-        self._log.check(not transfers, "every transfer on the chain is one of ours")
+        governed = await self._plane.payments()
+        self._log.check(
+            sorted(transfers.values()) == sorted(governed.values()),
+            "every transfer on the chain is one of ours, or the control plane's for us",
+        )
+        paid |= {call_id: Decimal(format_usdc(amount)) for call_id, amount in governed.items()}
         theirs |= paid | self._agents.owed
         together = format_usdc(MicroUSDC(int(sum(theirs.values()) * 1_000_000)))
         rows = [
@@ -255,6 +266,20 @@ class DemoScript:
         )
         [held] = spent["open_holds"]
         self._log.check(held["tool"] == OVERCHARGER, "nothing is left held but what the overcharger was offered")
+
+    async def _ledger(self) -> Sequence[Mapping[str, Any]]:
+        """The ledger, as ``jecp-mcp ledger`` reads it, while the server writes."""
+        environ = {"JECP_MCP_CONFIG": "/dev/null", "JECP_BASE_URL": self._hub.url}
+        return await ledger.read(Start(load_settings(environ=environ), self._state, None))
+
+    async def _evidence(self, call_id: str, word: str) -> str:
+        """What a call's charge rests on, by the ledger, once a word is in it: that is written beside the answer."""
+        for _ in range(LOOKS):
+            evidence = next(str(row["evidence"]) for row in await self._ledger() if row["call_id"] == call_id)
+            if word in evidence:
+                break
+            await asyncio.sleep(LOOK_SECONDS)
+        return evidence
 
     async def _read_file(self, uri: str) -> bytes:
         """A bought file, piece by piece."""

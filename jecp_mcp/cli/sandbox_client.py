@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode, urljoin
 
-from jecp_mcp.cli.hub_record import SandboxAgents, SandboxHub, SandboxMerchant
+from jecp_mcp.cli.hub_record import SandboxAgents, SandboxControlPlane, SandboxHub, SandboxMerchant
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.http import ExchangeFailed, Http, HttpAnswer
 from jecp_mcp.money import MicroUSDC
@@ -100,6 +100,11 @@ class MerchantClient:
         """Let a route cost something else from now on."""
         await self._post("/sandbox/terms", {"route": route, "amount": str(price)})
 
+    async def pass_time(self, seconds: int) -> None:
+        """Let time pass on the chain."""
+        body = json.dumps({"do": "advance", "seconds": seconds}).encode()
+        await _ask(self._chain, "POST", f"{self._chain_url}/sandbox/chain", self._headers, body)
+
     async def transfers(self) -> dict[str, MicroUSDC]:
         """What was paid on the chain, by transaction."""
         books = json.loads((await _ask(self._chain, "GET", f"{self._chain_url}/sandbox/transfers")).body)
@@ -109,6 +114,26 @@ class MerchantClient:
 
     async def _post(self, path: str, body: dict[str, Any]) -> None:
         await _ask(self._shop, "POST", self.url + path, self._headers, json.dumps(body).encode())
+
+
+class ControlPlaneClient:
+    """What a test asks the sandbox's control plane beside the protocol.
+
+    Attributes:
+        merchant: the merchant, where the control plane pays it.
+    """
+
+    def __init__(self, plane: SandboxControlPlane, control_key: str, http: Http) -> None:
+        self.merchant = plane.merchant
+        self._url = plane.url
+        self._http = http
+        self._headers = {"X-Sandbox-Key": control_key}
+
+    async def payments(self) -> dict[str, MicroUSDC]:
+        """What it paid, by the key of the decision."""
+        answer = await _ask(self._http, "GET", f"{self._url}/sandbox/decisions", self._headers)
+        decisions = json.loads(answer.body)["decisions"]
+        return {key: MicroUSDC(int(one["amount"])) for key, one in decisions.items() if one["paid"]}
 
 
 class AgentsClient:

@@ -40,7 +40,13 @@ def verify_webhook(
 
     Raises:
         WebhookVerificationError: it is not so. Answer with 401, and do nothing that it says.
+        TypeError: `body` is not bytes: text, or JSON that was read already, is not what was signed.
     """
+    if not isinstance(body, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"body is {type(body).__name__}; the signature is of the request's bytes, so give these as they arrived, "
+            "before anything decodes or reads them"
+        )
     given = {name.lower(): value for name, value in headers.items()}
     signature, timestamp = given.get(SIGNATURE_HEADER.lower()), given.get(TIMESTAMP_HEADER.lower())
     if signature is None or timestamp is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
@@ -20,7 +20,10 @@ from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
 from jecp_mcp.settings.patterns import EVERYTHING_NAMED, matches, means_source
-from jecp_mcp.source_names import NAMED
+from jecp_mcp.source_names import NAMED, split_source
+
+PROHIBITIONS: Final = frozenset({DENIED_BY_POLICY, MANDATE_EXPIRED})
+"""The codes of what is not bought at any price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,30 @@ class Policy:
 
         At a source that has a name, only a pattern that names it allows anything.
         """
-        names = names_of(offer, tool)
-        allowed = any(matches(one, names) for one in self.allow if means_source(one, offer.source_name))
+        return self._permits(names_of(offer, tool), offer.key)
+
+    def prohibitions(self, names: tuple[str, ...], key: str, now: UnixMs) -> Iterator[Refusal]:
+        """Every reason why an offer is not bought at any price.
+
+        Args:
+            names: what patterns are matched against (`jecp_mcp.mandate.caps.names_of`).
+            key: the offer's.
+            now: the instant of the decision.
+        """
+        if not self._permits(names, key):
+            yield _refuse(
+                DENIED_BY_POLICY, f"The operator's mandate does not allow {key} to be bought.", {"action": key}
+            )
+        if self.expires_at is not None and now >= self.expires_at:
+            yield _refuse(
+                MANDATE_EXPIRED,
+                f"The operator's mandate ended at {iso(self.expires_at)}.",
+                {"expired_at": iso(self.expires_at)},
+            )
+
+    def _permits(self, names: tuple[str, ...], key: str) -> bool:
+        source_name, _ = split_source(key)
+        allowed = any(matches(one, names) for one in self.allow if means_source(one, source_name))
         return allowed and not any(matches(one, names) for one in self.deny)
 
     def needs_approval(self, hold: MicroUSDC) -> bool:
@@ -102,7 +127,7 @@ class Policy:
 
 def forbids(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Refusal | None:
     """Why an offer is not bought at any price, or None. Its payee need not be asked then."""
-    return next(_prohibitions(policy, offer, tool, now), None)
+    return next(policy.prohibitions(names_of(offer, tool), offer.key, now), None)
 
 
 def objections(
@@ -118,7 +143,7 @@ def objections(
 def _objections(
     policy: Policy, offer: Offer, tool: str, quote: Quote, now: UnixMs, cap: PerCallCap
 ) -> tuple[Refusal, ...]:
-    found = [*_prohibitions(policy, offer, tool, now)]
+    found = [*policy.prohibitions(names_of(offer, tool), offer.key, now)]
     if quote.kind is QuoteKind.UNKNOWN and policy.unknown_price is None:
         found.append(
             _refuse(
@@ -180,21 +205,6 @@ def authorise(
         return against[0]
     meters = meters_for(policy.caps, names_of(offer, tool), principal, session)
     return Permit(_bound(policy, quote, cap.limit), meters)
-
-
-def _prohibitions(policy: Policy, offer: Offer, tool: str, now: UnixMs) -> Iterator[Refusal]:
-    if not policy.permits(offer, tool):
-        yield _refuse(
-            DENIED_BY_POLICY,
-            f"The operator's mandate does not allow {offer.key} to be bought.",
-            {"action": offer.key},
-        )
-    if policy.expires_at is not None and now >= policy.expires_at:
-        yield _refuse(
-            MANDATE_EXPIRED,
-            f"The operator's mandate ended at {iso(policy.expires_at)}.",
-            {"expired_at": iso(policy.expires_at)},
-        )
 
 
 def _cap(policy: Policy, offer: Offer, tool: str, most_per_call: MicroUSDC) -> PerCallCap:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.refusals import came_back
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.tools.next_actions.selection import amount_charged
@@ -62,6 +63,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     else:
         metered = "" if end.stored else _metering(end)
         said = f"{_paid(end)} {amount} USDC to {payee}{metered}{transaction}"
+    if end.refunded:
+        said += f". {came_back(end.refunded, end.amount)[:-1]}"
     # A kept answer's balance is that of another day.
     balance = "" if end.stored or end.balance_after is None else f"; balance {format_usdc(end.balance_after)} USDC"
     if remaining is not None:
@@ -127,6 +130,8 @@ def receipt_object(end: CallEnd, remaining: MicroUSDC | None = None, history: Hi
     """The receipt in structured content, for a model that reads nothing else; amounts are decimal text in USDC."""
     made: dict[str, Any] = {} if end.call_id is None else {"call_id": end.call_id}
     made |= {"charged": end.charge.value, **amount_charged("amount_usdc", end.amount, estimated=end.estimated)}
+    if end.refunded:
+        made["refunded_usdc"] = format_usdc(end.refunded)
     if end.copy is not None:
         made["copy"] = end.copy
     if (left := _free_call(end)) is not None:
@@ -154,6 +159,8 @@ def billing(end: CallEnd) -> dict[str, Any]:
         made["call_id"] = end.call_id
     if end.copy is not None:
         made["copy"] = end.copy
+    if end.refunded:
+        made["refunded_usdc"] = format_usdc(end.refunded)
     if end.held:
         made["held_usdc"] = format_usdc(end.held)
     if end.charge is Charge.YES and end.amount < end.reserved and not end.estimated:

@@ -7,6 +7,7 @@ value. Both are found here in time linear in the schema, in any draft's keywords
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -25,6 +26,7 @@ _INTO: Final = (
 )  # fmt: skip
 _REFERENCES: Final = ("$ref", "$dynamicRef", "$recursiveRef")
 _ANCHORS: Final = ("$anchor", "$dynamicAnchor")
+_UNEVALUATED: Final = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 _META: Final = "json-schema.org/"
 _LONGEST_INDEX: Final = 6
 
@@ -32,22 +34,29 @@ Ahead = Callable[[Node], Iterator[Node]]
 """The subschemas that one leads on to."""
 
 
-def check_references(schema: Any) -> None:
+def check_references(schema: Any) -> int:
     """See that a look at a value by a schema ends soon.
+
+    Returns how many times over one more level of nesting in a value may multiply the look: 1 where it does not.
 
     Raises:
         ValueError: a reference leads back to itself in place, or nowhere in this schema, or all of them multiply beyond
             `MOST_STEPS`.
     """
     if not isinstance(schema, dict):
-        return
+        return 1
     document = _Document(schema)
     if not document.refers:
-        return
-    whole = _most_steps([schema], document.ahead, circles=True)
+        return 1
+    whole = _most([schema], document.ahead, _once, circles=True)
     # Whatever a circle leads to is a start of its own: what is looked at there again is looked at in place.
-    if max(whole, _most_steps(document.reached(), document.in_place, circles=False)) > MOST_STEPS:
+    reached = document.reached()
+    if max(whole, _most(reached, document.in_place, _once, circles=False)) > MOST_STEPS:
         raise ValueError("its references multiply beyond measure")
+    ways = _most(reached, document.in_place, partial(_ways, endless=document.endless(reached)), circles=False)
+    # To know what is unevaluated, what evaluates is looked at again.
+    again = any(node.keys() & _UNEVALUATED for node in reached)
+    return max(1, 2 * ways if again else ways)
 
 
 class _Document:
@@ -101,6 +110,23 @@ class _Document:
                     waiting.append(child)
         return list(found.values())
 
+    def endless(self, nodes: list[Node]) -> frozenset[int]:
+        """The identities of those from which one can go on for ever: what is left once all that ends is taken away."""
+        left = {id(node): sum(1 for _ in self.ahead(node)) for node in nodes}
+        behind: dict[int, list[int]] = {key: [] for key in left}
+        for node in nodes:
+            for child in self.ahead(node):
+                behind[id(child)].append(id(node))
+        ends = [key for key, count in left.items() if count == 0]
+        while ends:
+            key = ends.pop()
+            del left[key]
+            for before in behind[key]:
+                left[before] -= 1
+                if left[before] == 0:
+                    ends.append(before)
+        return frozenset(left)
+
     def _target(self, reference: str) -> Any:
         document, _, fragment = reference.partition("#")
         if document.partition("://")[2].startswith(_META) and document != self._id:
@@ -124,8 +150,28 @@ class _Document:
         return here
 
 
-def _most_steps(starts: list[Node], ahead: Ahead, *, circles: bool) -> int:
-    """How many subschemas the worst of some leads on to; no more than `MOST_STEPS` + 1."""
+def _once(_node: Node) -> int:
+    return 1
+
+
+def _ways(node: Node, *, endless: frozenset[int]) -> int:
+    """How many ways lead from a subschema itself on to the same part of a value, there to go on for ever."""
+
+    def count(*parts: Any) -> int:
+        return sum(id(one) in endless for part in parts for one in _nodes(part if isinstance(part, list) else [part]))
+
+    # Of the parts that are told apart, by name or by place, each is led to by one of these alone.
+    named = [*_values(node.get("properties")), node.get("additionalProperties")]
+    placed = node.get("items")
+    placed = [*(placed if isinstance(placed, list) else [placed]), node.get("additionalItems")]
+    placed += node["prefixItems"] if isinstance(node.get("prefixItems"), list) else []
+    members = min(1, count(named)) + count(_values(node.get("patternProperties")), node.get("unevaluatedProperties"))
+    elements = min(1, count(placed)) + count(node.get("contains"), node.get("unevaluatedItems"))
+    return max(members, elements)
+
+
+def _most(starts: list[Node], ahead: Ahead, own: Callable[[Node], int], *, circles: bool) -> int:
+    """What the worst of some starts comes to, each subschema with all that it leads to; at most `MOST_STEPS` + 1."""
     known: dict[int, int] = {}
     open_: set[int] = set()
     for start in starts:
@@ -140,7 +186,7 @@ def _most_steps(starts: list[Node], ahead: Ahead, *, circles: bool) -> int:
                 path.pop()
                 open_.discard(id(here))
                 # Beyond the bound the exact figure does not matter, and would grow to hundreds of digits.
-                known[id(here)] = min(1 + sum(known.get(id(one), 0) for one in ahead(here)), MOST_STEPS + 1)
+                known[id(here)] = min(own(here) + sum(known.get(id(one), 0) for one in ahead(here)), MOST_STEPS + 1)
             elif id(child) in open_:
                 if not circles:
                     raise ValueError("one of its references leads back to itself")

@@ -48,9 +48,9 @@ class Host:
 
 
 @contextmanager
-def served(hub: SandboxHub, state: Path) -> Iterator[Host]:
+def served(hub: SandboxHub, state: Path, **settings: str) -> Iterator[Host]:
     command = [sys.executable, "-m", "jecp_mcp", "serve", "--state-dir", str(state)]
-    env = server_env(hub.url, hub.agent_id, hub.api_key)
+    env = server_env(hub.url, hub.agent_id, hub.api_key, **settings)
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env
     ) as process:
@@ -116,4 +116,24 @@ def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, t
             found = host.ask("tools/call", **BUY)
         assert stored(found)
         assert found["structuredContent"]["output"]["characters"] == len(BUY["arguments"]["text"])
+    assert len(hub.books()["transactions"]) == 1
+
+
+@pytest.mark.slow
+def test_a_call_that_never_reached_the_hub_is_not_bought_once_the_operator_denies_it(
+    hub: SandboxHub, tmp_path: Path
+) -> None:
+    hub.fault("text-stats:count", "drop_before", times=9)
+    with served(hub, tmp_path) as host:
+        lost = host.ask("tools/call", **BUY)["structuredContent"]
+        assert lost["charged"] == "unknown"
+    hub.http.delete("/sandbox/faults").raise_for_status()
+    status = {"name": "jecp_status", "arguments": {"call_id": lost["call_id"]}}
+    with served(hub, tmp_path, mandate__deny="*text-stats*") as host:
+        told = host.ask("tools/call", **status)["structuredContent"]
+        assert (told["charged"], told["next_action"]["actor"]) == ("unknown", "operator")
+        assert "forbids it by now (DENIED_BY_POLICY)" in told["message"]
+        assert hub.books()["transactions"] == []
+    with served(hub, tmp_path) as host:
+        assert stored(host.ask("tools/call", **status))
     assert len(hub.books()["transactions"]) == 1

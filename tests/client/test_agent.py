@@ -307,6 +307,12 @@ def test_only_what_the_hub_signed_of_late_is_a_webhook() -> None:
         assert secret not in str(refused.value)
 
 
+@pytest.mark.parametrize("body", [EVENT.decode(), {"id": "evt_1"}, None])
+def test_a_webhook_that_is_no_bytes_any_more_is_the_callers_mistake_and_said_so(body: Any) -> None:
+    with pytest.raises(TypeError, match="give these as they arrived"):
+        verify_webhook(body, signed(), SECRET)
+
+
 async def test_what_is_away_or_no_hub_is_said_and_nothing_is_charged(agent: SandboxHub) -> None:
     async with JecpClient(agent.agent_id, agent.api_key, base_url="http://127.0.0.1:9") as hub:
         for request in (hub.invoke(*COUNT), hub.refunds(), hub.catalog.offers(), hub.guide()):

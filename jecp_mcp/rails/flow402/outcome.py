@@ -176,10 +176,11 @@ def _decided(decision: Decision, heard: Decided, asked: Asked) -> Outcome:
 def _failed(decision: PaidAndFailed, heard: Decided, asked: Asked) -> Refusal:
     amount, _ = _amount(decision.receipt, asked)
     status = decision.response.status
+    back = " By its receipt all of it came back." if _came_back(decision.receipt) else ""
     return Refusal(
         PAID_AND_REFUSED,
         f"The merchant took the payment of {format_usdc(amount)} USDC and did not do its work: it answered with status "
-        f"{status}. It was charged.",
+        f"{status}. It was charged.{back}",
         http_status=status,
         details=_details(decision.code, decision.reason, status=status, merchant_says=heard.words),
         source="bridge",

@@ -6,6 +6,7 @@ charge whose receipt is provisional is looked at until that is final.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,7 +15,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -22,7 +23,7 @@ from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.masking import Mask, masked
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
+from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.flow402.control_plane import UNAUTHORIZED, ControlPlane, NoReceipt, NoToken, longest_decision
 from jecp_mcp.rails.flow402.outcome import (
@@ -50,7 +51,9 @@ from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.flow402.decision import (
     Allowed,
     DecisionRequest,
+    Executing,
     ExecutionFailed,
+    Inconclusive,
     MerchantResponse,
     PaidAndFailed,
     read_decision,
@@ -212,7 +215,7 @@ class Flow402Rail:
     async def _ask(self, call: OpenCall, payload: Payload, journal: Journal, *, first: bool) -> Outcome:
         asked = replace(_asked(call, payload), first=first)
         plane = self._plane
-        fault = self._fault(call, payload, first=first)
+        fault = self._fault(call, payload)
         if plane is None or fault is not None:
             heard: Evidence = Lost(sent=False, reason="it may not be sent from here", refusal=fault or no_key())
             return self._timed(call, payload, conclude(heard, asked))
@@ -225,22 +228,28 @@ class Flow402Rail:
                 token = await plane.token(stale=token)
                 one = await self._attempt(call, payload, journal, plane, token)
             heard = one.evidence
+            if isinstance(heard, Decided) and call.last(Mark.ACCEPTED) is None:
+                await _note(heard, journal)
         except NoToken as exc:
             heard = Lost(sent=False, reason=exc.refusal.code, refusal=exc.refusal)
         return self._timed(call, payload, conclude(heard, asked))
 
-    def _fault(self, call: OpenCall, payload: Payload, *, first: bool) -> Refusal | None:
-        """Why a stored request may not leave from here: the settings may have changed since."""
+    def _fault(self, call: OpenCall, payload: Payload) -> Refusal | None:
+        """Why a stored request may not leave from here: the settings may have changed since.
+
+        What was decided already is asked for all the same: the answer is what there is to know of it.
+        """
         if call.request.account != self.account:
             return account_changed()
+        if call.last(Mark.ACCEPTED) is not None:
+            return None
         try:
             place = read_place(payload.url)
         except ValueError as exc:
             return unwritable(WireError(str(exc)))
         if not self._listed(place):
             return unwritable(WireError("its merchant is not listed any more"))
-        # What may have been paid already is asked for all the same: the answer is what there is to know of it.
-        gone = sorted(set(payload.networks) - set(self._settings.networks)) if first else ()
+        gone = sorted(set(payload.networks) - set(self._settings.networks))
         return not_payable(f"the operator does not pay on {gone[0]} any more") if gone else None
 
     async def _attempt(
@@ -288,6 +297,7 @@ class Flow402Rail:
         hold, receipt_id = call.request.hold, call.reference
         if self._plane is None or receipt_id is None:
             return unconfirmed(hold, "no key or no id of it is here")
+        first = None
         for _ in range(_MOST_SUPERSEDED):
             try:
                 receipt = await self._plane.receipt(receipt_id)
@@ -295,6 +305,9 @@ class Flow402Rail:
                 return unconfirmed(hold, exc.refusal.code)
             except NoReceipt as exc:
                 return unconfirmed(hold, str(exc))
+            first = first or receipt
+            if not receipt.replaces(first):
+                return unconfirmed(hold, "the one that took its place is of another payment, or of more money")
             if receipt.superseded_by in {None, receipt_id}:
                 return confirm(receipt, _asked(call, payload))
             receipt_id = str(receipt.superseded_by)
@@ -311,6 +324,16 @@ class Flow402Rail:
 
     def _listed(self, place: Place) -> bool:
         return listed_by(self._settings.merchants, place) is not None
+
+
+async def _note(heard: Decided, journal: Journal) -> None:
+    """Write down that there is a decision under the key, where it is to be asked for again: that decides nothing anew.
+
+    Without it, it is asked for as long as nothing forbids a new one.
+    """
+    if isinstance(heard.decision, (Executing, Inconclusive, ExecutionFailed)):
+        with contextlib.suppress(NotNow):
+            await journal.keep(Entry(Mark.ACCEPTED))
 
 
 def _asked(call: OpenCall, payload: Payload) -> Asked:

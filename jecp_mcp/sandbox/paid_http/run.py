@@ -67,7 +67,7 @@ async def serve_paid_http(config: PaidHttpConfig) -> AsyncIterator[Served]:
         shop_app = merchant_app(merchant, config.control_key, connections)
         payer = Payer(shop_app, chain, config.asset, store.wallet)
         allowed = (f"{url_of(listeners[_GOVERNED])}/",)
-        plane = ControlPlane(store, payer, chain, config.asset, config.clock, allowed)
+        plane = ControlPlane(store, payer, chain, config.asset, allowed)
         apps = (
             shop_app,
             facilitator_app(facilitator, connections),

@@ -20,7 +20,7 @@ from jecp_mcp.sandbox.error_answers import Refused
 from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.revenue_split import PROVIDER_PERCENT, SoldStep
 from jecp_mcp.sandbox.success_answers import sunset_refusal
-from jecp_mcp.wire.jecp.envelope import MAX_INPUT_BYTES
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Composites:
             )
         outputs: dict[str, Any] = {}
         sold: list[SoldStep] = []
+        left = MAX_ANSWER_BYTES
         for step, listing, offer in resolved:
             try:
                 given, size = bind(step["input"], {_INPUT: accepted.call.arguments, **outputs})
@@ -104,6 +105,13 @@ class Composites:
                     raise _step_failed(step["id"], refused) from refused
                 outputs[step["id"]] = None
                 continue
+            left -= len(output)
+            if left < 0:
+                raise Refused(
+                    "OUTPUT_INVALID",
+                    f"The steps' outputs come to more than {MAX_ANSWER_BYTES} bytes. Nothing was charged.",
+                    details={"failed_step_id": step["id"]},
+                )
             outputs[step["id"]] = jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None))
             sold.append(SoldStep(step["id"], listing.id, offer.tariff.base))
         return outputs, sold

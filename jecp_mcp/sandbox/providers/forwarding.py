@@ -23,7 +23,7 @@ from jecp_mcp.sandbox.providers.accounts import Provider, Providers
 from jecp_mcp.sandbox.providers.registration import endpoint_host
 from jecp_mcp.sandbox.success_answers import output_text
 from jecp_mcp.settings.merchants import Place, read_place
-from jecp_mcp.wire.jecp.envelope import PROTOCOL
+from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, PROTOCOL
 from jecp_mcp.wire.jecp.forwarded import ACTION_HEADER, NAMESPACE_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from jecp_mcp.wire.jecp.stream import (
     CONNECTION_ENDED,
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 Told = Union[Delta, Metered, Progressed, "tuple[Work, bytes]"]
 """What a provider's stream tells: of the call, or its end."""
 
-MAX_ANSWER_BYTES: Final = 50 * 1024 * 1024
-"""The longest answer of a provider (JECP 01-protocol §3.4)."""
 HEALTH_SECONDS: Final = 10.0
 STREAM_SECONDS: Final = 300.0
 """The longest silence of a stream here; whoever listens gives up before (JECP 01-protocol §4.3)."""

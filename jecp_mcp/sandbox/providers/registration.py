@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.outgoing_urls import BlockedUrl, blocked, read_url
 from jecp_mcp.sandbox.providers.refusals import ProviderRefused
-from jecp_mcp.settings.merchants import read_place
 
 MAX_NAME: Final = 100
 MAX_EMAIL: Final = 254
@@ -74,48 +73,16 @@ def read_registration(body: Mapping[str, Any], *, loopback: bool) -> Registratio
     return Registration(namespace, name, email, endpoint, host, country, website, address)
 
 
-def endpoint_host(url: str, field: str, *, loopback: bool) -> str:
-    """The host of an endpoint that the Hub may call, in lower case.
-
-    What a name resolves to is judged when it is called, by the gate, which dials the address that it judged.
+def endpoint_host(url: object, field: str, *, loopback: bool) -> str:
+    """The host of an endpoint that the Hub may call, in lower case: a name, which its provider proves to be theirs.
 
     Raises:
         Refused: it is no such address; ``details.reason`` says why (JECP 02-authentication §9.7.1.3).
     """
     try:
-        scheme = urlsplit(url).scheme
-    except ValueError as exc:
-        raise _blocked(url, field, "parse_error") from exc
-    if scheme != "https" and not (loopback and scheme == "http"):
-        raise _blocked(url, field, "scheme")
-    try:
-        place = read_place(url)
-    except ValueError as exc:
-        raise _blocked(url, field, "host_syntax") from exc
-    if loopback and not place.loopback:
-        raise _blocked(url, field, "host_syntax")
-    if not loopback and (place.loopback or _is_address(place.host)):
-        raise _blocked(url, field, "resolved_to_deny_cidr")
-    return place.host
-
-
-def _is_address(host: str) -> bool:
-    """Whether a host is an IP address, in whatever spelling a resolver takes for one, rather than a name."""
-    last = host.rpartition(".")[2]
-    return last.isdigit() or last.startswith("0x")
-
-
-def _blocked(url: str, field: str, reason: str) -> Refused:
-    return ProviderRefused(
-        "URL_BLOCKED_SSRF",
-        f"{field} is no address that this Hub calls ({reason}).",
-        details={
-            "field": field,
-            "blocked_url": url.partition("?")[0][:200],
-            "reason": reason,
-            "documentation_url": f"https://jecp.dev/errors/url_blocked_ssrf#{reason}",
-        },
-    )
+        return read_url(url, loopback=loopback, by_name=True).host
+    except BlockedUrl as exc:
+        raise blocked(url, field, exc.reason, ProviderRefused) from exc
 
 
 def _text(body: Mapping[str, Any], field: str, code: str, most: int) -> str:

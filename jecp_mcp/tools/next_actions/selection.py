@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from jecp_mcp.calls import codes as call_codes
 from jecp_mcp.calls.ports import CallEnd, Charge
+from jecp_mcp.calls.refusals import came_back
 from jecp_mcp.mandate import codes as mandate_codes
+from jecp_mcp.mandate.policy import PROHIBITIONS
 from jecp_mcp.money import format_usdc
 from jecp_mcp.rails import codes as rail_codes
 from jecp_mcp.rails.jecp import codes as hub_codes
@@ -36,7 +38,8 @@ def choose(end: CallEnd, context: Context) -> NextAction | None:
     kind = said.type if said is not None else _OURS.get(refusal.code) or paired_type(refusal.code) or "ask_operator"
     case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
     if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
-        return builders.check_status(case)
+        forbidden = refusal.source == "bridge" and refusal.details.get("because") in PROHIBITIONS
+        return builders.forbidden_since(case) if forbidden else builders.check_status(case)
     if end.charge is Charge.YES:
         # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.
         return builders.buy_again(case)
@@ -224,7 +227,12 @@ def amount_charged(name: str, amount: int, *, estimated: bool) -> dict[str, Any]
 
 
 def money_sentence(end: CallEnd) -> str:
-    """What a refused call did to the money, in one sentence."""
+    """What a refused call did to the money, in a sentence or two."""
+    said = _charge_sentence(end)
+    return f"{said} {came_back(end.refunded, end.amount)}" if end.refunded else said
+
+
+def _charge_sentence(end: CallEnd) -> str:
     if end.charge is Charge.NO:
         return "Nothing was charged."
     if end.estimated:

@@ -81,6 +81,7 @@ _RECEIPT: Final = described(
         amount_usdc=USDC,
         amount_unreadable=FLAG,
         counts_as_usdc=USDC,
+        refunded_usdc=USDC,
         copy=COUNT,
         free_calls_left=COUNT,
         held_usdc=USDC,

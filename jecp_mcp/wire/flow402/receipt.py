@@ -57,7 +57,12 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A receipt; `superseded_by` is the id of the one that took its place."""
+    """A receipt.
+
+    Attributes:
+        superseded_by: the id of the one that took its place.
+        merchant_id, request_url: who was paid, and for what, where it says so.
+    """
 
     receipt_id: str
     paid_request_id: str
@@ -66,6 +71,18 @@ class Receipt:
     status: ReceiptStatus
     reconciliation: str
     superseded_by: str | None = None
+    merchant_id: str | None = None
+    request_url: str | None = None
+
+    def replaces(self, first: Receipt) -> bool:
+        """Whether it can stand in the place of `first`: it is of the same request at the same merchant.
+
+        What costs more than `first` may be charged, but is no proof that the money of `first` came back.
+        """
+        same = (self.paid_request_id, self.merchant_id, self.request_url)
+        if same != (first.paid_request_id, first.merchant_id, first.request_url):
+            return False
+        return self.status is ReceiptStatus.CONFIRMED or self.money.micro <= first.money.micro
 
 
 def read_receipt_answer(body: bytes, masks: Iterable[Mask] = ()) -> Receipt:
@@ -103,7 +120,14 @@ def read_receipt(found: JSONObject) -> Receipt:
         status=ReceiptStatus(status),
         reconciliation=word(found.get("reconciliationStatus"), "reconciliationStatus"),
         superseded_by=optional_uuid(found.get("supersededByReceiptId"), "supersededByReceiptId"),
+        merchant_id=_text_if_any(found.get("merchantId")),
+        request_url=_text_if_any(found.get("requestUrl")),
     )
+
+
+def _text_if_any(value: object) -> str | None:
+    """Nothing where it is no text: what was paid is not lost for that."""
+    return value if isinstance(value, str) else None
 
 
 def written_amount(minor: int, precision: int) -> str:

@@ -3,14 +3,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import x402_sandbox
 from tests.flow402_house import GovernedHouse, Plane, governed
-from tests.x402_sandbox import PaidHttp, serving
+from tests.x402_sandbox import PaidHttp
 
-
-@pytest.fixture(scope="session")
-def served() -> Iterator[PaidHttp]:
-    with serving() as shop:
-        yield shop
+served = x402_sandbox.served
 
 
 @pytest.fixture

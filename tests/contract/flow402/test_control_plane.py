@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
+from jecp_mcp.sandbox.paid_http.control_plane.plane import BUDGET
 from jecp_mcp.wire.flow402.decision import Allowed, DecisionRequest, Denied, Inconclusive, read_decision, write_request
 from jecp_mcp.wire.flow402.receipt import ReceiptStatus, read_receipt_answer
 from jecp_mcp.wire.flow402.tokens import read_token
@@ -129,6 +130,26 @@ def test_decisions_receipts_keys_and_ports_outlive_a_restart(tmp_path: Path) -> 
         again = Buyer(shop)
         assert again.decide(body).json() == first
         assert again.receipt(first["receipt"]["receiptId"]).status_code == 200
+
+
+def test_a_budget_that_is_spent_denies_what_would_go_beyond_it(tmp_path: Path) -> None:
+    config = PaidHttpConfig(tmp_path / "sandbox.x402.sqlite")
+    with serving(config) as shop:
+        buyer = Buyer(shop)
+        buyer.decide(buyer.request("/qr-code?text=x", "first"))
+    import apsw
+
+    connection = apsw.Connection(str(config.data))
+    [(entry,)] = connection.execute("SELECT entry FROM decisions").fetchall()
+    connection.execute("UPDATE decisions SET entry = ?", (json.dumps(json.loads(entry) | {"amount": BUDGET - 2_000}),))
+    connection.close()
+    with serving(PaidHttpConfig(config.data)) as shop:
+        buyer = Buyer(shop)
+        last = read_decision(buyer.decide(buyer.request("/qr-code?text=y", "the last one")).content)
+        assert isinstance(last, Allowed)
+        denied = read_decision(buyer.decide(buyer.request("/qr-code?text=z", "beyond")).content)
+        assert isinstance(denied, Denied)
+        assert (denied.code, denied.reason) == ("policy_denied", "The budget is spent.")
 
 
 def test_what_it_began_to_pay_when_it_was_killed_is_inconclusive_for_good(tmp_path: Path) -> None:

@@ -1,22 +1,13 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests import x402_sandbox
 from tests.paid_http_house import House, house
-from tests.x402_sandbox import PaidHttp, serving
+from tests.x402_sandbox import PaidHttp
 
-
-@pytest.fixture(scope="session")
-def served() -> Iterator[PaidHttp]:
-    with serving() as shop:
-        yield shop
-
-
-@pytest.fixture
-def shop(served: PaidHttp) -> Iterator[PaidHttp]:
-    yield served
-    served.put_right()
+served, shop = x402_sandbox.served, x402_sandbox.shop
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.sandbox.providers import composites
 from tests.contract.providers.conftest import COUNTS, Endpoint, House, Seller, endpoint, manifest
 
 pytestmark = pytest.mark.slow
@@ -207,3 +208,20 @@ def test_a_step_that_became_a_composite_since_is_one_too_deep_and_costs_nothing(
     answer = buyer.buy(f"{bundler.namespace}/bundle", "twice")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "COMPOSITE_DEPTH_EXCEEDED")
     assert (buyer.books()["charged_micro"], point.calls) == (0, [])
+
+
+@pytest.mark.parametrize("on_step_failure", ["stop", "continue"])
+def test_the_steps_outputs_come_to_no_more_than_an_answer_may(
+    place: House, point: Endpoint, sold: Seller, monkeypatch: pytest.MonkeyPatch, on_step_failure: str
+) -> None:
+    more = {"on_step_failure": on_step_failure} if on_step_failure == "continue" else {}
+    bundler, _ = publish(place, point, composed(sold, **more))
+    buyer = place.buyer("1.00")
+    once = len('{"words":2}')
+    monkeypatch.setattr(composites, "MAX_ANSWER_BYTES", 2 * once - 1)
+    answer = buyer.buy(f"{bundler.namespace}/bundle", "twice", input={"text": "one two"}).json()["error"]
+    assert (answer["code"], answer["details"]["failed_step_id"]) == ("OUTPUT_INVALID", "second")
+    assert f"more than {2 * once - 1} bytes" in answer["message"]
+    assert (buyer.books()["charged_micro"], sold.statement()["earned_micro"]) == (0, 0)
+    monkeypatch.setattr(composites, "MAX_ANSWER_BYTES", 2 * once)
+    buyer.buy(f"{bundler.namespace}/bundle", "twice", input={"text": "one two"}).raise_for_status()

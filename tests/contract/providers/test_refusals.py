@@ -71,6 +71,7 @@ def test_an_endpoint_is_where_the_hub_may_call(own: bool) -> None:
             error = answer.json()["error"]
             assert (answer.status_code, error["code"]) == (422, "URL_BLOCKED_SSRF"), url
             assert (error["details"]["field"], error["details"]["reason"]) == ("endpoint_url", reason), url
+            assert "owner@" not in answer.text, "what may be a password is not repeated"
 
 
 def test_a_provider_on_the_network_is_asked_for_its_record_by_the_resolver_given() -> None:

@@ -324,6 +324,9 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a call in doubt for which a limit has no room": (
         words.held_back(row(State.IN_DOUBT), Refusal("LIMIT_REACHED", "full"), UnixMs(1_800_000_600_000)), Charge.UNKNOWN,
     ),
+    "a call in doubt that the operator has forbidden since": (
+        words.held_back(row(State.IN_DOUBT), Refusal("DENIED_BY_POLICY", "denied"), UnixMs(1_800_000_600_000)), Charge.UNKNOWN,
+    ),
     "a call in doubt of another account": (words.account_not_here(row(State.IN_DOUBT)), Charge.UNKNOWN),
     "a call that another process took over": (words.taken_over(), Charge.UNKNOWN),
     "a clock that was set back on the way": (words.clock_set_back(), Charge.NO),

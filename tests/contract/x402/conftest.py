@@ -1,22 +1,11 @@
 """One sandbox for all these tests, each with a buyer of its own."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.x402_sandbox import PaidHttp, Payer, serving
+from tests import x402_sandbox
+from tests.x402_sandbox import PaidHttp, Payer
 
-
-@pytest.fixture(scope="session")
-def served() -> Iterator[PaidHttp]:
-    with serving() as shop:
-        yield shop
-
-
-@pytest.fixture
-def shop(served: PaidHttp) -> Iterator[PaidHttp]:
-    yield served
-    served.put_right()
+served, shop = x402_sandbox.served, x402_sandbox.shop
 
 
 @pytest.fixture

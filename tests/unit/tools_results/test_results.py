@@ -137,6 +137,17 @@ async def test_an_output_of_any_kind_stands_beside_the_receipt_and_never_in_its_
         ),
         ({"stored": True}, f"Bought earlier, not bought again: paid 0.05 USDC to docs (tx tx_9). Call {CALL_ID}."),
         (
+            {"refunded": MicroUSDC(50_000), "balance_after": None},
+            f"Paid 0.05 USDC to docs. All of it came back, and counts as spent no more. Call {CALL_ID}.",
+        ),
+        (
+            {"refunded": MicroUSDC(20_000), "stored": True},
+            (
+                "Bought earlier, not bought again: paid 0.05 USDC to docs (tx tx_9). 0.02 USDC of it came back, and counts "
+                f"as spent no more. Call {CALL_ID}."
+            ),
+        ),
+        (
             {"charge": Charge.NO, "amount": MicroUSDC(0), "reference": None, "balance_after": None},
             f"Free: docs charged nothing. Call {CALL_ID}.",
         ),
@@ -150,6 +161,11 @@ async def test_the_first_line_is_the_receipt(tmp_path: Path, changes: dict[str, 
     result = await results_in(tmp_path).render(paid({"a": 1}, **changes), ME)
     assert texts(result) == [line, '{"a":1}']
     assert result.notes == (line,)
+
+
+async def test_what_came_back_is_told_to_programs_too(tmp_path: Path) -> None:
+    result = await results_in(tmp_path).render(paid({"a": 1}, refunded=MicroUSDC(20_000)), ME)
+    assert result.structured["receipt"]["refunded_usdc"] == result.meta["jecp-mcp/billing"]["refunded_usdc"] == "0.02"
 
 
 async def test_an_amount_beyond_what_was_allowed_is_the_payees_word_to_programs_too(tmp_path: Path) -> None:

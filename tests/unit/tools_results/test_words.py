@@ -86,6 +86,13 @@ def test_a_refusal_that_was_charged_beyond_what_was_allowed_is_the_payees_word()
     assert "900.00 USDC were charged" not in message
 
 
+def test_a_refusal_whose_charge_came_back_says_so() -> None:
+    money = {"amount": MicroUSDC(50_000), "reserved": MicroUSDC(50_000), "refunded": MicroUSDC(50_000)}
+    end = CallEnd(Charge.YES, CALL_ID, refusal=Refusal("PROVIDER_ERROR", "It broke"), **money)
+    message = error_object(end, context())["error"]["message"]
+    assert message.endswith("0.05 USDC were charged. All of it came back, and counts as spent no more.")
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.jsontext import MAX_DEPTH
 from jecp_mcp.wire.json_schemas import schema_validator, violations
 
 
@@ -93,3 +94,68 @@ def test_other_references_mean_what_they_lead_to(schema: Any, good: Any, bad: An
     validator = schema_validator(schema)
     assert violations(validator, good) == []
     assert bad is None or violations(validator, bad)
+
+
+def nest(depth: int, kind: str, leaf: Any = None) -> Any:
+    """A value that nests so deep, in lists or in objects."""
+    made = leaf
+    for _ in range(depth):
+        made = [made] if kind == "list" else {"a": made}
+    return made
+
+
+AGAIN: dict[str, Any] = {"$ref": "#"}
+A_LIST: dict[str, Any] = {"type": "array", "items": AGAIN}
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        ({"anyOf": [A_LIST, A_LIST]}, "list"),
+        ({"allOf": [A_LIST, A_LIST]}, "list"),
+        ({"oneOf": [A_LIST, {**A_LIST, "minItems": 1}, {"type": "integer"}]}, "list"),
+        ({"type": ["array", "integer"], "items": AGAIN, "contains": AGAIN}, "list"),
+        ({"type": ["array", "integer"], "items": AGAIN, "unevaluatedItems": AGAIN}, "list"),
+        ({"anyOf": [{"type": "object", "properties": {"a": AGAIN}}, {"type": "object", "additionalProperties": AGAIN}]}, "object"),
+        ({"type": "object", "properties": {"a": AGAIN}, "patternProperties": {"a": AGAIN, "^a": AGAIN}}, "object"),
+        ({"$defs": {"x": {"anyOf": [{"type": "array", "items": {"$ref": "#/$defs/y"}}] * 2}, "y": {
+            "anyOf": [{"type": "array", "items": {"$ref": "#/$defs/x"}}] * 2
+        }}, "$ref": "#/$defs/x"}, "list"),
+        ({"$dynamicAnchor": "n", "anyOf": [{"type": "array", "items": {"$dynamicRef": "#n"}}] * 2}, "list"),
+    ],
+)  # fmt: skip
+def test_a_value_in_which_a_recursive_schema_multiplies_is_refused_without_every_way_being_gone(
+    schema: dict[str, Any], kind: str
+) -> None:
+    validator = schema_validator(schema)
+    deep = nest(MAX_DEPTH - 1, kind, "no integer")
+    [broken] = violations(validator, deep)
+    assert broken["instance_path"] == ""
+    assert "nests too deep" in broken["reason"]
+    assert all("nests too deep" not in one["reason"] for one in violations(validator, nest(2, kind, "no integer")))
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [
+        (A_LIST | {"type": ["array", "integer"]}, "list"),
+        ({"type": ["object", "integer"], "properties": {"a": AGAIN, "b": AGAIN}, "additionalProperties": AGAIN}, "object"),
+        ({"anyOf": [A_LIST, {"type": "integer"}]}, "list"),
+        ({"properties": {f"p{n}": {"type": "integer"} for n in range(200)} | {"a": AGAIN}, "type": ["object", "integer"]}, "object"),
+    ],
+)  # fmt: skip
+def test_a_recursive_schema_that_does_not_multiply_says_where_however_deep_a_value_nests(
+    schema: dict[str, Any], kind: str
+) -> None:
+    validator = schema_validator(schema)
+    assert violations(validator, nest(MAX_DEPTH - 1, kind, 7)) == []
+    broken = violations(validator, nest(MAX_DEPTH - 1, kind, "no integer"))
+    assert broken
+    assert all("nests too deep" not in one["reason"] for one in broken)
+
+
+def test_a_wide_value_counts_as_much_as_a_deep_one() -> None:
+    validator = schema_validator({"anyOf": [A_LIST, A_LIST]})
+    [broken] = violations(validator, [[["x"] * 10_000]])
+    assert "nests too deep" in broken["reason"]
+    assert validator.is_valid([[[]] * 10_000])

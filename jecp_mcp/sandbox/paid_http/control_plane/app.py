@@ -8,7 +8,9 @@ The controls want the key that the sandbox printed at its start, as ``X-Sandbox-
   and ``problem`` instead of it; ``lost`` and ``lost_page`` after it was done; ``unauthorized`` in its place. ``DELETE``
   forgets these and the outcomes that did not happen yet.
 - ``POST /sandbox/tokens``: ``{}`` takes back every token.
-- ``POST /sandbox/receipts``: ``{"receipt_id", "status"}``: how a receipt stands from now on.
+- ``POST /sandbox/receipts``: ``{"receipt_id"?, "status", "replacement"?}``: how a receipt stands from now on; without
+  an id, how the next one stands from its beginning. ``replacement`` has another one take its place, with that status
+  and with the members that it names.
 - ``GET /sandbox/decisions``: what was decided under each key, how often each key was asked, and the exchanges.
 """
 
@@ -107,6 +109,7 @@ class Endpoints:
         """``DELETE /sandbox/faults``."""
         self._faults.clear()
         self._plane.scripts.clear()
+        self._plane.first_statuses.clear()
         return {"waiting": 0}
 
     async def expire(self, _request: Request) -> Any:
@@ -119,7 +122,13 @@ class Endpoints:
         asked = await read_json(request)
         if asked.get("status") not in set(ReceiptStatus):
             raise problem(400, f"status must be one of: {', '.join(ReceiptStatus)}")
-        return {"receipt": self._plane.change_receipt(str(asked.get("receipt_id")), asked["status"])}
+        receipt_id, replacement = asked.get("receipt_id"), asked.get("replacement")
+        if receipt_id is None:
+            self._plane.first_statuses.append(asked["status"])
+            return {"waiting": len(self._plane.first_statuses)}
+        if replacement is not None and not isinstance(replacement, dict):
+            raise problem(400, "replacement must be an object, of members of a receipt")
+        return {"receipt": self._plane.change_receipt(str(receipt_id), asked["status"], replacement)}
 
     async def show(self, _request: Request) -> Any:
         """``GET /sandbox/decisions``."""

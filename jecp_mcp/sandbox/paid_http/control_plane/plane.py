@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jecp_mcp.clock import Clock, iso
+from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.sandbox.paid_http.chain.chain import Chain
 from jecp_mcp.sandbox.paid_http.control_plane.payer import Answered, Payer
 from jecp_mcp.sandbox.paid_http.control_plane.requests import Asked, problem
@@ -48,24 +48,22 @@ class Script:
 class ControlPlane:
     """One organization's, with one agent."""
 
-    def __init__(
-        self, store: Store, payer: Payer, chain: Chain, asset: Asset, clock: Clock, merchants: tuple[str, ...]
-    ) -> None:
+    def __init__(self, store: Store, payer: Payer, chain: Chain, asset: Asset, merchants: tuple[str, ...]) -> None:
         """Decide.
 
         Args:
             store: what is remembered.
             payer: pays the merchants.
-            chain: whose time makes receipts final.
+            chain: whose time is also that of tokens, and makes receipts final.
             asset: what is paid with.
-            clock: of the tokens.
             merchants: what the addresses begin with of those that may be paid.
         """
-        self._store, self._payer, self._chain, self._asset, self._clock = store, payer, chain, asset, clock
+        self._store, self._payer, self._chain, self._asset = store, payer, chain, asset
         self._merchants = merchants
         self._tokens: dict[str, int] = {}
         self._working: set[str] = set()
         self.scripts: list[Script] = []
+        self.first_statuses: list[str] = []
         self.exchanges = 0
 
     def exchange(self, bearer: str) -> dict[str, Any]:
@@ -77,7 +75,7 @@ class ControlPlane:
         if not hmac.compare_digest(bearer.encode(), self._store.bootstrap_key.encode()):
             raise problem(401, "The bootstrap key is not known.")
         self.exchanges += 1
-        token, ends = f"rt_{secrets.token_urlsafe(24)}", self._clock.now() + TOKEN_SECONDS * 1000
+        token, ends = f"rt_{secrets.token_urlsafe(24)}", self._now() + TOKEN_SECONDS * 1000
         self._tokens[token] = ends
         return {"token": token, "expiresAt": iso(ends)}
 
@@ -91,8 +89,11 @@ class ControlPlane:
         Raises:
             BadRequest: it is none that is good.
         """
-        if self._tokens.get(bearer, 0) <= self._clock.now():
+        if self._tokens.get(bearer, 0) <= self._now():
             raise problem(401, "The runtime token is not known or has expired.")
+
+    def _now(self) -> UnixMs:
+        return UnixMs(self._chain.now() * 1000)
 
     async def decide(self, asked: Asked) -> dict[str, Any]:
         """The one decision of a key.
@@ -188,6 +189,7 @@ class ControlPlane:
     def _receipt(
         self, asked: Asked, amount: int, ids: Mapping[str, str], answered: Answered, *, fulfilled: bool
     ) -> dict[str, Any]:
+        status = self.first_statuses.pop(0) if self.first_statuses else "provisional"
         receipt = {
             "receiptId": str(uuid.uuid4()),
             **ids,
@@ -202,16 +204,16 @@ class ControlPlane:
                 "unit": "minor",
             },
             "authorizationOutcome": "allowed",
-            "status": "provisional",
-            "reconciliationStatus": "required",
+            **_standing(status),
             "requestUrl": asked.wanted.url,
             "requestMethod": asked.wanted.method,
             "fulfillmentStatus": "succeeded" if fulfilled else "failed",
-            "createdAt": iso(self._clock.now()),
+            "createdAt": iso(self._now()),
         }
         if answered.transaction is not None:
             receipt["settlementIdentifier"] = answered.transaction
-        self._store.keep_receipt({"receipt": receipt, "final_at": self._chain.now() + FINAL_SECONDS})
+        final_at = self._chain.now() + FINAL_SECONDS if status == "provisional" else None
+        self._store.keep_receipt({"receipt": receipt, "final_at": final_at})
         return receipt
 
     def receipt(self, receipt_id: str) -> dict[str, Any]:
@@ -229,13 +231,18 @@ class ControlPlane:
                 "status": "confirmed",
                 "reconciliationStatus": "resolved",
                 "confirmationSource": "chain_observer",
-                "confirmedAt": iso(self._clock.now()),
+                "confirmedAt": iso(self._now()),
             }
             self._store.keep_receipt(entry)
         return dict(entry["receipt"])
 
-    def change_receipt(self, receipt_id: str, status: str) -> dict[str, Any]:
+    def change_receipt(
+        self, receipt_id: str, status: str, replacement: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Let a receipt stand otherwise; one made provisional stays so.
+
+        Args:
+            replacement: another one takes its place, with that status, and differs in these members.
 
         Raises:
             BadRequest: there is none.
@@ -243,13 +250,20 @@ class ControlPlane:
         entry = self._store.receipt(receipt_id)
         if entry is None:
             raise problem(404, "There is no such receipt.")
-        settled = "refunded" if status == "refunded" else "resolved"
-        entry["receipt"] |= {
-            "status": status,
-            "reconciliationStatus": "required" if status == "provisional" else settled,
-        }
-        self._store.keep_receipt(entry | {"final_at": None})
-        return dict(entry["receipt"])
+        changed: dict[str, Any] = entry["receipt"] | _standing(status)
+        if replacement is not None:
+            changed |= {"receiptId": str(uuid.uuid4()), **replacement}
+            self._store.keep_receipt(
+                {"receipt": entry["receipt"] | {"supersededByReceiptId": changed["receiptId"]}, "final_at": None}
+            )
+        self._store.keep_receipt({"receipt": changed, "final_at": None})
+        return changed
+
+
+def _standing(status: str) -> dict[str, str]:
+    """How a receipt stands, and whether anybody still works on finding that out."""
+    reconciled = {"provisional": "required", "refunded": "refunded"}
+    return {"status": status, "reconciliationStatus": reconciled.get(status, "resolved")}
 
 
 def _ids() -> dict[str, str]:

@@ -15,6 +15,7 @@ from jecp_mcp.rails.flow402.outcome import Asked, Decided, RequestRefused, Uncle
 from jecp_mcp.rails.flow402.schedule import FOLLOW_MS, ask_again_at, look_again_at
 from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.wire.flow402.decision import read_decision
+from jecp_mcp.wire.flow402.problem import REFUSING
 from jecp_mcp.wire.flow402.receipt import read_receipt
 from tests.unit.wire.flow402.messages import RECEIPT, REVIEW, decision, money, receipt
 
@@ -49,6 +50,36 @@ def test_a_decision_is_believed_whichever_attempt_brought_it(asked: Asked) -> No
     for outcome in ("inconclusive", "execution_failed"):
         doubt = concluded(outcome, asked)
         assert (doubt.verdict, doubt.refusal and doubt.refusal.code) == (Verdict.IN_DOUBT, "PAYMENT_IN_DOUBT")
+
+
+@pytest.mark.parametrize("status", ["provisional", "confirmed"])
+def test_content_whose_payment_cannot_be_attributed_for_sure_is_delivered_and_charged(status: str) -> None:
+    found = concluded("allow", reasonCode="settlement_proof_conflict", receipt=receipt(status))
+    assert (found.verdict, found.amount, found.proven) == (Verdict.CHARGED, 10_000, status == "confirmed")
+    assert found.answer is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [
+        ("policy_denied", "PAYMENT_DENIED"),
+        ("policy_review_required", "PAYMENT_DENIED"),
+        ("challenge_candidate_malformed", "PAYMENT_NOT_POSSIBLE"),
+        ("challenge_no_supported_candidates", "PAYMENT_NOT_POSSIBLE"),
+        ("challenge_mixed_environment_candidates", "PAYMENT_NOT_POSSIBLE"),
+        ("challenge_execution_identity_unavailable", "PAYMENT_NOT_POSSIBLE"),
+        ("challenge_execution_identity_ambiguous", "PAYMENT_NOT_POSSIBLE"),
+        ("one_of_a_later_version", "PAYMENT_DENIED"),
+    ],
+)
+def test_a_denial_is_free_whatever_its_reason_and_told_in_its_own_words(code: str, ours: str) -> None:
+    found = concluded("deny", reasonCode=code)
+    assert found.refusal is not None
+    assert (found.verdict, found.refusal.code, found.refusal.details["reason_code"]) == (
+        Verdict.NOT_CHARGED,
+        ours,
+        code,
+    )
 
 
 def test_a_denial_says_whose_turn_it_is() -> None:
@@ -101,8 +132,9 @@ def test_what_was_charged_in_another_token_counts_as_what_was_held() -> None:
     assert (dear.amount, dear.estimated) == (25_000, False), "more than was held is booked, and said"
 
 
-def test_only_the_only_attempt_is_released_by_a_refusal_of_the_request() -> None:
-    refused = RequestRefused(403, "Unsupported SDK version")
+@pytest.mark.parametrize("status", sorted(REFUSING - {409}))
+def test_only_the_only_attempt_is_released_by_a_refusal_of_the_request(status: int) -> None:
+    refused = RequestRefused(status, "Unsupported SDK version")
     free = conclude(refused, ASKED)
     assert (free.verdict, free.refusal and free.refusal.details["control_plane_says"]) == (
         Verdict.NOT_CHARGED,
