@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.settings import Credentials, Settings, find_credentials, load_settings, sandbox_dir, state_dir
+from jecp_mcp.settings import (
+    Credentials,
+    Settings,
+    find_credentials,
+    is_loopback,
+    load_settings,
+    sandbox_dir,
+    state_dir,
+)
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.settings.places import home_folder
 
@@ -134,7 +142,8 @@ class Start:
         """
         from jecp_mcp.settings.wallet_key import SANDBOX_FILE, find_wallet_key, stored_wallet_key
 
-        if self.settings.paid_http.loopback:
+        hub = self.settings.hub
+        if self.settings.paid_http.loopback or (hub.payment != "wallet" and is_loopback(hub.base_url)):
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)
 

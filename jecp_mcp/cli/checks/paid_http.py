@@ -30,7 +30,7 @@ async def paid_http_findings(given: Start) -> list[Finding]:
     """Look at the settings, the key and the nodes; the key is never shown."""
     settings = given.settings.paid_http
     try:
-        check_networks(settings)
+        check_networks(settings, loopback=settings.loopback)
     except SettingsError as exc:
         return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, "correct that key, or take it out")]
     absence = X402.absence()

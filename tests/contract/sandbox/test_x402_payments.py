@@ -114,7 +114,7 @@ def test_a_signed_payment_buys_and_says_how_it_was_paid(buyer: Buyer, payer: Pay
     assert billing["method"] == "x402"
     assert "balance_after" not in billing
     assert shop.chain.paid_by(payer.address) == [5_000]
-    assert buyer.books()["balance_usdc"] == "1", "the wallet is not touched"
+    assert buyer.books()["balance_usdc"] == "1.00", "the wallet is not touched"
     again = buyer.send(asked, **{"X-Payment": bought.request.headers["x-payment"]})
     assert again.json() == bought.json()
     assert again.headers["x-payment-response"] == bought.headers["x-payment-response"]
