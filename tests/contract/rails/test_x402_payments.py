@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jecp_mcp.cli.checks.paid_http import hub_payment_findings
 from jecp_mcp.sandbox.x402_payments import SPLITTER
+from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.hub_x402_house import EITHER, ONLY, PRICE, WALLET, House, X402Hub, house, x402_hub
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-SETTLED, PROVEN = ("settled", PRICE, PRICE), ("reconciled_charged", PRICE, PRICE)
+SETTLED = ("settled", PRICE, PRICE)
 OTHER = "0x" + "11" * 20
 
 
@@ -134,35 +137,31 @@ async def test_a_call_above_the_limit_is_refused_before_the_hub_is_asked(
         assert home.paid == signed == []
 
 
+FORBIDDEN: list[tuple[dict[str, Any], str]] = [
+    ({"max_amount_required": str(PRICE + 1)}, "held for the call"),
+    ({"max_amount_required": "0"}, "it asks for nothing"),
+    ({"max_timeout_seconds": 5}, "within 5 seconds"),
+    ({"network": "base"}, "does not pay on"),
+    ({"asset_decimals": 2}, "has 6 decimals"),
+    ({"extra": {"name": "Another", "version": "1"}}, "EIP-712 name"),
+    ({"pay_to": "0x" + "00" * 20}, "zero address"),
+    ({"scheme": "upto"}, "only exact"),
+]
+
+
 @pytest.mark.parametrize("payment", ["auto", "x402"])
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"max_amount_required": str(PRICE + 1)}, "held for the call"),
-        ({"max_amount_required": "0"}, "it asks for nothing"),
-        ({"max_timeout_seconds": 5}, "within 5 seconds"),
-        ({"network": "base"}, "does not pay on"),
-        ({"asset_decimals": 2}, "has 6 decimals"),
-        ({"extra": {"name": "Another", "version": "1"}}, "EIP-712 name"),
-        ({"pay_to": "0x" + "00" * 20}, "zero address"),
-        ({"scheme": "upto"}, "only exact"),
-    ],
-)
 async def test_what_the_hub_asks_can_never_raise_what_was_reserved_nor_change_what_is_paid_with(
-    tmp_path: Path,
-    hub: X402Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    signed: list[bytes],
-    payment: str,
-    changes: dict[str, Any],
-    says: str,
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes], payment: str
 ) -> None:
-    _asking(monkeypatch, changes)
     async with house(tmp_path, hub, monkeypatch, payment) as home:
-        found = refused(await home.call(EITHER), "CHALLENGE_REFUSED")
-        assert says in found["error"]["message"]
-        assert await home.books() == ("released", PRICE, 0)
-        assert await home.marks() == []
+        for changes, says in FORBIDDEN:
+            with pytest.MonkeyPatch.context() as patch:
+                _asking(patch, changes)
+                found = refused(await home.call(EITHER, text=says), "CHALLENGE_REFUSED")
+            assert says in found["error"]["message"]
+        rows = await home.rows()
+        assert {(row.state.value, row.mark) for row in rows} == {("released", None)}
+        assert len(rows) == len(FORBIDDEN)
         assert home.paid == signed == []
 
 
@@ -211,66 +210,68 @@ CODES = (
 )
 
 
-@pytest.mark.parametrize("code", CODES)
 async def test_after_a_payment_was_sent_no_code_of_x402s_frees_it_before_the_chain_does(
-    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes], code: str
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes]
 ) -> None:
-    hub.fault(f"code:{code}", times=20)
     async with house(tmp_path, hub, monkeypatch, "auto") as home:
-        found = refused(await home.call(EITHER), code, "unknown")
-        assert found["next_action"]["tool"] == "jecp_status"
-        assert await home.books() == ("in_doubt", PRICE, 0)
-        again = await home.call(EITHER)
-        assert again["charged"] == "unknown"
-        assert again["call_id"] == found["call_id"], "no second call, and no second authorization, while one is open"
-        assert len(set(signed)) == 1
+        for code in CODES:
+            hub.fault(f"code:{code}")
+            found = refused(await home.call(EITHER, text=code), code, "unknown")
+            assert found["next_action"]["tool"] == "jecp_status"
+            hub.fault(f"code:{code}")
+            again = await home.call(EITHER, text=code)
+            assert again["charged"] == "unknown"
+            assert again["call_id"] == found["call_id"], "no second call while one is open"
+        assert {row.state.value for row in await home.rows()} == {"in_doubt"}
+        assert len(set(signed)) == len(CODES), "no second authorization while one is open"
+        hub.fault(f"code:{CODES[0]}", times=50)
         await later(home)
-        assert await home.books() == ("reconciled_free", PRICE, 0)
+        assert {(row.state.value, row.charged) for row in await home.rows()} == {("reconciled_free", 0)}
         assert home.paid == []
-        assert len(set(signed)) == 1
+        assert len(set(signed)) == len(CODES)
 
 
-@pytest.mark.parametrize("code", [*CODES, "PROVIDER_ERROR", "INTERNAL_ERROR"])
 async def test_a_payment_that_was_taken_is_charged_whatever_the_hub_said(
-    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes], code: str
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes]
 ) -> None:
-    hub.fault(f"code:{code}", after_settlement=True)
+    codes = (*CODES, "PROVIDER_ERROR", "INTERNAL_ERROR")
     async with house(tmp_path, hub, monkeypatch, "auto") as home:
-        found = await home.call(EITHER)
-        assert found["charged"] in {"unknown", "yes"}
-        # The Hub knows the settlement and says so; it never did the work.
-        status = await home.call("jecp_status", call_id=found["call_id"])
-        assert status["charged"] == "yes", status
-        assert await home.books() in (SETTLED, PROVEN)
+        for code in codes:
+            hub.fault(f"code:{code}", after_settlement=True)
+            found = await home.call(EITHER, text=code)
+            assert found["charged"] == "unknown"
+            # The Hub knows the settlement and says so; it never did the work.
+            status = await home.call("jecp_status", call_id=found["call_id"])
+            assert status["charged"] == "yes", status
         await later(home)
-        assert (await home.books())[2] == PRICE
-        assert home.paid == [PRICE]
-        assert len(set(signed)) == 1
+        assert {(row.state.value, row.charged) for row in await home.rows()} == {("reconciled_charged", PRICE)}
+        assert home.paid == [PRICE] * len(codes)
+        assert len(set(signed)) == len(codes)
 
 
-@pytest.mark.parametrize(
-    ("fault", "more"),
-    [
-        ("drop_after_charge", {}),
-        ("status:502 html", {"after_charge": True}),
-        ("code:X402_SETTLEMENT_TIMEOUT", {"after_charge": True}),
-        ("drop_before", {}),
-        ("status:502 html", {}),
-    ],
-)
+LOSSES: list[tuple[str, dict[str, Any]]] = [
+    ("drop_after_charge", {}),
+    ("status:502 html", {"after_charge": True}),
+    ("code:X402_SETTLEMENT_TIMEOUT", {"after_charge": True}),
+    ("drop_before", {}),
+    ("status:502 html", {}),
+]
+
+
 async def test_a_lost_answer_is_fetched_with_the_identical_payment(
-    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes], fault: str, more: dict[str, Any]
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes]
 ) -> None:
-    hub.fault(fault, **more)
     async with house(tmp_path, hub, monkeypatch, "auto") as home:
-        found = await home.call(EITHER)
-        assert found["charged"] == "unknown", found
-        step = found["next_action"]
-        bought = await home.call(step["tool"], **step["arguments"])
-        assert bought.get("receipt", {}).get("charged") == "yes", bought
-        assert home.paid == [PRICE]
-        assert await home.books() == PROVEN
-        assert len(set(signed)) == 1
+        for number, (fault, more) in enumerate(LOSSES):
+            hub.fault(fault, **more)
+            found = await home.call(EITHER, text=str(number))
+            assert found["charged"] == "unknown", found
+            step = found["next_action"]
+            bought = await home.call(step["tool"], **step["arguments"])
+            assert bought.get("receipt", {}).get("charged") == "yes", bought
+        assert home.paid == [PRICE] * len(LOSSES)
+        assert {(row.state.value, row.charged) for row in await home.rows()} == {("reconciled_charged", PRICE)}
+        assert len(set(signed)) == len(LOSSES)
 
 
 async def test_without_nodes_a_payment_whose_end_is_lost_stays_counted(
@@ -312,3 +313,19 @@ async def test_a_call_in_doubt_is_finished_after_the_settings_changed(
     async with house(tmp_path, hub, monkeypatch, "wallet", secret=secret) as home:
         await later(home)
         assert (await home.books())[2] == PRICE
+
+
+async def test_the_doctor_says_who_pays_the_hub_and_what_is_missing(
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path, hub, monkeypatch, "auto") as home:
+        start = home.bridge.start
+        said = [(one.level.value, one.what) for one in await hub_payment_findings(start)]
+        assert [level for level, _ in said] == ["ok", "ok"]
+        assert home.wallet.address in said[0][1]
+        assert "holds 25.00 SANDBOX-USD" in said[1][1]
+        [lacking] = await hub_payment_findings(dataclasses.replace(start, play_wallet=None))
+        assert (lacking.level.value, lacking.what) == ("fault", "there is no wallet key")
+        other = start.settings.model_copy(update={"paid_http": PaidHttpSettings()})
+        [wrong] = await hub_payment_findings(dataclasses.replace(start, settings=other))
+        assert "for Hubs on this machine" in wrong.what
