@@ -14,7 +14,7 @@ from mcp import Client
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, store_wallet_key
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of
+from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, error_of, output_of
 from tests.hub_x402_house import EITHER, ONLY, PRICE, TEXT, X402Hub, x402_hub
 from tests.x402_sandbox import serving
 
@@ -65,6 +65,11 @@ async def test_it_is_bought_by_wallet_and_by_x402_where_that_is_empty(road: Road
         text = await bought(client, EITHER)
         assert "Paid 0.005 USDC to lab; balance 0.00 USDC" in text
         assert hub.shop.chain.paid_by(address) == []
+        told = output_of(await client.call_tool("jecp_describe", {"tool": EITHER}))
+        prepared = output_of(await client.call_tool("jecp_prepare", {"tool": EITHER, "arguments": TEXT}))
+        for one in (told, prepared):
+            assert one["paid_with"].startswith("the wallet at the Hub or, where it is not enough, x402")
+            assert not one.get("blocked_by"), "an empty wallet stands in nobody's way"
         text = await bought(client, EITHER)
         assert "Paid 0.005 USDC to lab by x402; budget left" in text, "and no balance of a wallet that did not pay"
         assert hub.shop.chain.paid_by(address) == [PRICE]
@@ -101,5 +106,7 @@ async def test_what_only_x402_pays_is_not_bought_from_the_wallet(road: Road, hub
     async with buyer(road, hub, tmp_path, "wallet") as (client, address):
         refused = error_of(await client.call_tool(ONLY, TEXT))
         assert (refused["error"]["code"], refused["charged"]) == ("PAYMENT_METHOD_OFF", "no")
+        told = output_of(await client.call_tool("jecp_describe", {"tool": ONLY}))
+        assert told["blocked_by"] == ["PAYMENT_METHOD_OFF"]
         assert refused["next_action"]["actor"] == "operator"
         assert hub.shop.chain.paid_by(address) == []

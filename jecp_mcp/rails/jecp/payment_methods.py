@@ -32,7 +32,8 @@ def paid_by(offer: Offer, setting: PaidBy, payer: str) -> PaidBy | Refusal:
         payer: the address of the key that signs; ``""`` where there is none.
     """
     methods = methods_of(offer)
-    wallet, x402 = WALLET in methods and setting != "x402", X402 in methods and setting != "wallet"
+    # Hubs have more words than one for their wallet; only by x402 alone is it not meant.
+    wallet, x402 = methods != {X402} and setting != "x402", X402 in methods and setting != "wallet"
     if wallet:
         return "auto" if x402 and payer else "wallet"
     if x402:

@@ -93,6 +93,10 @@ class JecpRail:
         """What is missing before anything can be bought, or None."""
         return _missing() if self._client.identity() is None else None
 
+    def paid_by(self, offer: Offer) -> PaidBy | Refusal:
+        """What an action is paid with here, or why it cannot be."""
+        return paid_by(offer, self._payment, self.payer)
+
     def serves(self, account: str) -> bool:
         """Whether `account` is this agent's at this Hub, and its key is here."""
         return self._client.identity() is not None and account == self._client.account_id
@@ -100,12 +104,11 @@ class JecpRail:
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Refusal:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
         del arguments
-        price, payer = offer.price, self.payer
-        by = paid_by(offer, self._payment, payer)
+        price, by = offer.price, self.paid_by(offer)
         if isinstance(by, Refusal):
             return by
         terms = [] if price.kind is QuoteKind.EXACT else [_terms(price)]
-        terms += [] if by == "wallet" else [f"{by} {payer}"]
+        terms += [] if by == "wallet" else [f"{by} {self.payer}"]
         return Quote(price.amount or ZERO, price.kind, offer.payee, self._client.account_id, " ".join(terms))
 
     def prepare(
@@ -124,7 +127,7 @@ class JecpRail:
         """
         del quote
         guide, builtin = self._client.guide, "/" not in offer.capability
-        by = paid_by(offer, self._payment, self.payer)
+        by = self.paid_by(offer)
         seconds = self._timeout if offer.timeout_ms is None else max(self._timeout, offer.timeout_ms / 1000)
         payload = Payload(
             path=guide.paths["invoke_legacy_alias" if builtin else "invoke"],

@@ -33,6 +33,7 @@ from jecp_mcp.plurals import are, counted
 from jecp_mcp.tools.next_actions.selection import amount_charged
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.tools.publishing.pricing import paid_with
 from jecp_mcp.tools.receipts import free_calls_left
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
@@ -71,10 +72,19 @@ class Wallet:
     """Reads the books; changes nothing."""
 
     def __init__(
-        self, calls: Calls, policy: Policy, clock: Clock, free_calls: Callable[[], int | None] = lambda: None
+        self,
+        calls: Calls,
+        policy: Policy,
+        clock: Clock,
+        free_calls: Callable[[], int | None] = lambda: None,
+        paid_by: Callable[[Offer], str | Refusal] = lambda _: "wallet",
     ) -> None:
-        """Read the books of `calls`; `free_calls` are those that came with a registration in this process."""
+        """Read the books of `calls`; `free_calls` are those that came with a registration in this process.
+
+        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why nothing does.
+        """
         self._calls = calls
+        self._paid_by = paid_by
         self._free_calls = free_calls
         self._policy = policy
         self._clock = clock
@@ -175,8 +185,9 @@ class Wallet:
         """Whether this action could be bought now: ``blocked_by`` has all that is against it, or is empty.
 
         ``no_approval_with`` says what of ``jecp_call`` makes a person's approval needless, ``tier_unknown`` that it
-        takes a trust tier which nobody knows the agent to have, ``free_call`` that a free call would pay for it. A
-        caps check without a reservation: what other calls take in the meantime is not in it.
+        takes a trust tier which nobody knows the agent to have, ``free_call`` that a free call would pay for it,
+        ``paid_with`` what pays where that is not the wallet at the Hub alone. A caps check without a reservation: what
+        other calls take in the meantime is not in it.
 
         Args:
             most: what the call may cost at most by the model's own word, micro-USDC.
@@ -222,9 +233,12 @@ class Wallet:
         if full is not None:
             blocked.append(LIMIT_REACHED)
         free = free_call_words(action, status.get("free_calls_remaining"))
-        if free is None and balance is not None and balance < least:
+        by = self._paid_by(action)
+        if isinstance(by, Refusal):
+            blocked.append(by.code)
+        elif by == "wallet" and free is None and balance is not None and balance < least:
             blocked.append("INSUFFICIENT_BALANCE")
-        made: dict[str, Any] = {"blocked_by": blocked}
+        made: dict[str, Any] = {"blocked_by": blocked, **paid_with(by)}
         if self._policy.needs_approval(hold):
             blocked.append(APPROVAL_REQUIRED)
             if (lower := self._policy.without_approval(quote)) is not None:
