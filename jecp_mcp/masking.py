@@ -55,6 +55,21 @@ class Mask:
         return _compiled(self._secret)
 
 
+class Masks(Mask):
+    """Several as one."""
+
+    def __init__(self, *masks: Mask) -> None:
+        self._all = masks
+
+    def concerns(self, raw: str) -> bool:
+        """As `Mask.concerns`, of any of them."""
+        return any(mask.concerns(raw) for mask in self._all)
+
+    def text(self, text: str) -> str:
+        """The text without any of the secrets."""
+        return masked(text, self._all)
+
+
 def masked(text: str, masks: Iterable[Mask]) -> str:
     """The text without any of the secrets."""
     for mask in masks:

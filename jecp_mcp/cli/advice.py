@@ -88,6 +88,7 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         mandate_codes.PER_CALL_LIMIT: _RAISE,
         mandate_codes.PRICE_UNKNOWN: "Your setting mandate.unknown_price says up to what an unknown price may be paid.",
         tool_codes.TOOL_QUARANTINED: "`catalog --changes` shows what is held, and why.",
+        hub_codes.PAYMENT_METHOD_OFF: "Your setting hub.payment says what calls are paid with.",
         call_codes.TOO_MANY_QUESTIONS: "`approve` lists them.",
         rail_codes.WALLET_MISSING: "`x402 key` makes one.",
     }

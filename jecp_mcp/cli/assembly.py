@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -22,6 +23,8 @@ from jecp_mcp.cli.credential_store import CredentialStore
 from jecp_mcp.cli.options import Start
 from jecp_mcp.cli.publisher import Publisher
 from jecp_mcp.clock import Clock, SystemClock
+from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
@@ -183,6 +186,12 @@ def _paid_http(
     return PaidHttpTools(calls, wallet, results, links, roads, clock, start.commands)
 
 
+def _paid_by(rails: Rails, offer: Offer) -> str | Refusal:
+    """What an action is paid with; elsewhere than at a Hub its rail goes without saying."""
+    rail = rails.selling(offer)
+    return rail.paid_by(offer) if isinstance(rail, JecpRail) else "wallet"
+
+
 @asynccontextmanager
 async def build(
     start: Start,
@@ -232,16 +241,17 @@ async def build(
     finder = Finder(lambda: publisher.current, embeddings.installed if settings.catalog.embeddings else None)
     if store is None:
         store = ArtifactStore(start.artifacts, settings.artifacts, clock, shared_disk=shared_disk)
+    rails = Rails(ways)
     calls = Calls(
         policy=policy,
         ledger=ledger,
-        rails=Rails(ways),
+        rails=rails,
         clock=clock,
         mint=new_call_id,
         keep_bodies_days=settings.ledger.keep_bodies_days,
     )
     results = Results(store, settings.artifacts, links)
-    wallet = Wallet(calls, policy, clock, hubs)
+    wallet = Wallet(calls, policy, clock, hubs, partial(_paid_by, rails))
     deps = ToolDeps(
         registry=registry,
         offers=source,

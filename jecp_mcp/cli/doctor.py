@@ -152,6 +152,10 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
+        if given.settings.hub.payment != "wallet":
+            from jecp_mcp.cli.checks.paid_http import hub_payment_findings
+
+            findings += await hub_payment_findings(given)
         if given.settings.flow402.merchants:
             from jecp_mcp.cli.checks.flow402 import flow402_findings
 

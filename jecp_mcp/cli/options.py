@@ -16,6 +16,7 @@ from jecp_mcp.settings import (
     HubSettings,
     Settings,
     find_every_account,
+    is_loopback,
     load_settings,
     sandbox_dir,
     state_dir,
@@ -170,7 +171,9 @@ class Start:
         """
         from jecp_mcp.settings.wallet_key import SANDBOX_FILE, find_wallet_key, stored_wallet_key
 
-        if self.settings.paid_http.loopback:
+        hubs = self.settings.every_hub.values()
+        played = any(hub.payment != "wallet" and is_loopback(hub.base_url) for hub in hubs)
+        if self.settings.paid_http.loopback or played:
             return self.play_wallet or stored_wallet_key(self.state / SANDBOX_FILE)
         return find_wallet_key(os.environ, self.state)
 

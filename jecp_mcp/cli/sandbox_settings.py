@@ -28,7 +28,8 @@ def own_sandbox(given: Start) -> HubRecord:
 
 def at_sandbox(given: Start, hub: SandboxHub) -> Start:
     """What was given, with a sandbox Hub and its test agent in the place of the configured Hub and account."""
-    there = given.settings.hub.model_copy(update={"base_url": hub.url})
+    x402 = {} if hub.merchant is not None else {"payment": "wallet"}
+    there = given.settings.hub.model_copy(update={"base_url": hub.url, "x402_pay_to": (), **x402})
     # Nothing is bought here from the merchants that are configured, and none of the configured agents is hired.
     paid_http = PaidHttpSettings() if hub.merchant is None else _paid_http(hub.merchant)
     ajp = AjpSettings() if hub.agents is None else _ajp(hub.agents)

@@ -73,10 +73,12 @@ class Refunded:
 class Mark(StrEnum):
     """What a rail writes down of a call while it works on it.
 
-    `ACCEPTED`: the payee has taken the work on. `RESULT`: its answer is here. `INTENT`: the next step spends for good;
-    from then on the call is never free by itself.
+    `AUTHORIZED`: the next step is a payment that its payee asked for only while the call ran; the rail knows how it is
+    found out that it can be taken no longer. `ACCEPTED`: the payee has taken the work on. `RESULT`: its answer is here.
+    `INTENT`: the next step spends for good; from then on the call is never free by itself.
     """
 
+    AUTHORIZED = "authorized"
     ACCEPTED = "accepted"
     RESULT = "result"
     INTENT = "intent"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -66,7 +67,8 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with hub.gate, anyio.create_task_group() as group:
+        beside = contextlib.nullcontext() if hub.x402 is None else hub.x402.gate
+        async with hub.gate, beside, anyio.create_task_group() as group:
             group.start_soon(hub.background.run, hub.clock)
             yield
             group.cancel_scope.cancel()

@@ -17,6 +17,7 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.success_answers import sunset_headers, sunset_refusal
+from jecp_mcp.sandbox.x402_payments import METHOD, Accepted, payment_block, requirements
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 _SWEEP_EVERY = 1_000
@@ -138,8 +139,8 @@ class CallChecks:
             )
         self.check_trust(agent, listing, offer, call)
         self.check_action_rate(agent, listing, offer, at)
-        free = agent.free_calls > 0 and call.dialect.variant != "invoke"
-        self._check_money(call, agent, offer, free=free)
+        free = agent.free_calls > 0 and call.dialect.variant != "invoke" and call.sent is None
+        self._check_money(call, agent, listing, offer, free=free)
         headers = {
             "content-type": "application/json",
             "cache-control": "no-store",
@@ -185,23 +186,40 @@ class CallChecks:
                 raise Refused("PROVIDER_NOT_FOUND", f"No provider has the namespace '{namespace}'.") from refused
             raise
 
-    def _check_money(self, call: Call, agent: Agent, offer: Offer, *, free: bool) -> None:
-        price = offer.tariff.base
+    def asked(self, call: Call, listing: Listing, offer: Offer) -> dict[str, Any]:
+        """The ``payment`` of a refusal for want of money."""
+        return _payment(call.dialect, self._config.x402, listing, offer)
+
+    def _check_money(self, call: Call, agent: Agent, listing: Listing, offer: Offer, *, free: bool) -> None:
+        price, methods, x402 = offer.tariff.base, offer.payment_methods, self._config.x402
         if call.budget is not None and call.budget < price:
             raise Refused(
                 "INSUFFICIENT_BUDGET",
                 f"Mandate budget {format_usdc(call.budget)} USDC < required {format_usdc(price)} USDC for this action.",
                 details={"required_usdc": usd(price), "remaining_usdc": usd(call.budget)},
-                payment=_payment(call.dialect, price),
+                payment=self.asked(call, listing, offer),
             )
-        if not free and agent.balance < price:
-            raise balance_too_low(call.dialect, agent.balance, price)
+        if call.sent is not None:
+            if x402 is None or METHOD not in methods:
+                subcause = "x402_disabled" if x402 is None else "capability_wallet_only"
+                message = "This action is not paid by x402; the payment was not used."
+                raise Refused("X402_NOT_ACCEPTED", message, details={"subcause": subcause})
+        elif methods == [METHOD] and not free:
+            raise Refused(
+                "PAYMENT_REQUIRED",
+                f"This action costs {format_usdc(price)} USDC and is paid by x402 only.",
+                details={"required_usdc": usd(price), "subcause": "x402_only"},
+                payment=self.asked(call, listing, offer),
+            )
+        elif not free and agent.balance < price:
+            raise balance_too_low(agent.balance, price, self.asked(call, listing, offer))
 
 
-def balance_too_low(dialect: Dialect, balance: int, price: MicroUSDC) -> Refused:
+def balance_too_low(balance: int, price: MicroUSDC, payment: Mapping[str, Any]) -> Refused:
     """The refusal of a call that the wallet cannot pay."""
     return Refused(
-        "INSUFFICIENT_BALANCE",
+        # The one code where x402 could pay it instead (JECP 06-x402-integration §2).
+        "PAYMENT_REQUIRED" if "x402Version" in payment else "INSUFFICIENT_BALANCE",
         f"Wallet balance {format_usdc(balance)} USDC < required {format_usdc(price)} USDC.",
         details={
             "required_usdc": usd(price),
@@ -210,10 +228,16 @@ def balance_too_low(dialect: Dialect, balance: int, price: MicroUSDC) -> Refused
             "amount_usdc": str(price),
             "wallet_balance_usd": usd(balance),
         },
-        payment=_payment(dialect, price),
+        payment=payment,
     )
 
 
-def _payment(dialect: Dialect, price: MicroUSDC) -> dict[str, Any]:
+def _payment(dialect: Dialect, x402: Accepted | None, listing: Listing, offer: Offer) -> dict[str, Any]:
+    price = offer.tariff.base
     wallet = {"scheme": "stripe-wallet", "amount_usd": usd(price), "topup_url": f"{dialect.origin}/topup"}
-    return {"accepts": [wallet], "ttl_seconds": 30}
+    payable = METHOD in offer.payment_methods
+    return payment_block(
+        wallet if offer.payment_methods != [METHOD] else None,
+        x402 if payable else None,
+        {} if x402 is None else requirements(x402, listing.id, offer.id, price, dialect.origin),
+    )

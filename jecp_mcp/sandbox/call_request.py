@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC
 from jecp_mcp.sandbox.dialect import Dialect
 from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.x402_payments import Sent
 from jecp_mcp.wire.jecp.envelope import MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES, PROTOCOL
 from jecp_mcp.wire.jecp.ids import split_capability, valid_action, valid_call_id
 
@@ -32,6 +33,7 @@ class Call:
         size: bytes of the body.
         budget: the mandate's bound for this call, micro-USDC; None without one.
         mandate_credentials: agent id and key of the mandate; None without one.
+        sent: the payment that came along; None where the wallet pays.
     """
 
     dialect: Dialect
@@ -47,6 +49,11 @@ class Call:
     expires_at: UnixMs | None = None
     provenance: object = None
     mandate_credentials: tuple[str, str] | None = None
+    sent: Sent | None = None
+
+    def paid_by(self, sent: Sent) -> Call:
+        """The same with its payment, which belongs to what is asked for (JECP ADR-0004)."""
+        return replace(self, sent=sent, digest=hashlib.sha256(self.digest + sent.digest).digest())
 
     @property
     def builtin(self) -> bool:

@@ -172,7 +172,7 @@ class CatalogPages:
             "tags": manifest.get("tags") or [],
             "total_calls": self._counts.get(listing.id, 0),
             "source": "third_party",
-            "actions": [{"id": each.id, "payment_methods": _methods(each)} for each in listing.offers.values()],
+            "actions": [{"id": each.id, "payment_methods": each.payment_methods} for each in listing.offers.values()],
             "manifest": manifest,
         }
 
@@ -201,7 +201,7 @@ def _spec_action(offer: Offer) -> dict[str, Any]:
         "id": offer.id,
         "description": offer.raw.get("description", ""),
         "price_usdc": usd(offer.tariff.base),
-        "payment_methods": _methods(offer),
+        "payment_methods": offer.payment_methods,
         "input_schema": offer.raw.get("input_schema") or {},
         "output_schema": offer.raw.get("output_schema") or {},
         "streaming": offer.streaming,
@@ -216,11 +216,6 @@ def _spec_action(offer: Offer) -> dict[str, Any]:
 def _tier(listing: Listing) -> str:
     """The least tier that can use any of a capability's actions."""
     return min((offer.tier for offer in listing.offers.values()), key=TIERS.index, default=TIERS[0])
-
-
-def _methods(offer: Offer) -> list[str]:
-    pricing = offer.raw.get("pricing")
-    return (pricing.get("payment_methods") if isinstance(pricing, Mapping) else None) or ["stripe"]
 
 
 def _sort_key(listing: Listing) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.sandbox.dialect import DialectName
 from jecp_mcp.sandbox.open_links import OpenLinks
 from jecp_mcp.sandbox.providers.txt_records import ResolveTxt
+from jecp_mcp.sandbox.x402_payments import Accepted
 
 OPENING_BALANCE = MicroUSDC(20_000_000)
 """Enough for a day of trying: ten times the daily limit that a new mandate has."""
@@ -47,6 +48,7 @@ class SandboxConfig:
         public_url: the origin by which others reach the Hub, where a proxy with a certificate stands before it; its
             name is answered to beside loopback's, and every link begins with it.
         resolve: gives the addresses of a name.
+        x402: what is taken by x402; None takes nothing so, and no challenge offers it.
         resolve_txt: asks the DNS for TXT records; None asks nobody, but the sandbox's own resolver.
         control_key: what `jecp_mcp.sandbox.control_endpoints` asks for: printed when the Hub starts, another each time.
     """
@@ -62,6 +64,7 @@ class SandboxConfig:
     links: OpenLinks = field(default_factory=OpenLinks)
     loopback: bool = False
     resolve_txt: ResolveTxt | None = None
+    x402: Accepted | None = None
     public_url: str | None = None
     resolve: Resolve = resolve
     control_key: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)

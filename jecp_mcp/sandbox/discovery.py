@@ -72,7 +72,7 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
         "documentation": {"homepage": origin, "spec": "https://github.com/jecpdev/jecp-spec"},
         "rate_limits_default_rpm": dict(config.rate_limits_rpm),
         "currencies_accepted": ["USD", "USDC"],
-        "payment_methods_supported": ["stripe"],
+        "payment_methods_supported": ["stripe"] if config.x402 is None else ["stripe", "x402"],
         "idempotency": {"window_seconds": ANSWER_WINDOW_MS // 1000},
         "limits": {
             "request_bytes": MAX_REQUEST_BYTES,

@@ -103,7 +103,8 @@ class EventStream(Response):
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
-            envelope, body = self._hub.fulfilment.settle(accepted, output, work, _ms(started))
+            asked = self._hub.checks.asked(call, accepted.listing, accepted.offer)
+            envelope, body = self._hub.fulfilment.settle(accepted, output, work, _ms(started), asked)
             await self._hub.database.durable()
             self._outcome = Reply(200, body, accepted.headers)
             self._drop_last_event()

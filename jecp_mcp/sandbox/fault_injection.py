@@ -2,8 +2,8 @@
 
 ``POST /sandbox/faults`` takes ``{"match", "fault", "times"?, …}``:
 
-- `match`: ``capability:action``, ``capability``, ``*`` (every call), or a path such as ``/v1/capabilities`` (any other
-  request).
+- `match`: ``capability:action``, ``capability``, ``*`` (every call), ``x402`` (every call that comes with a payment),
+  or a path such as ``/v1/capabilities`` (any other request).
 - `fault`:
   ``drop_before`` closes the connection before anything happens;
   ``drop_after_charge`` does the work, charges, keeps the answer and closes the connection without it;
@@ -13,6 +13,8 @@
   ``code:INTERNAL_ERROR`` refuses with that code (a stream ends with it where that is its way).
 - `times`: how many requests, 1 unless given. `agent_id`: only this agent's calls.
 - `after_charge`: true lets the work be done and charged before ``status`` or ``code`` answers.
+- `after_settlement`: true lets the call's payment be taken, and ``drop_before``, ``status`` or ``code`` end it before
+  the work.
 - With ``code``: `message`, `details`, `retry_after_seconds`, `http_status`, `next_action` replace the code's own.
 """
 
@@ -78,6 +80,7 @@ class Fault:
     after_charge: bool
     agent_id: str | None
     extra: Mapping[str, Any]
+    after_settlement: bool = False
 
     def matches(self, names: tuple[str, ...], agent_id: str | None) -> bool:
         """Whether it is meant for a request known by one of these names."""
@@ -89,6 +92,8 @@ class Fault:
         Raises:
             DropConnection: the connection is to be closed.
         """
+        if self.after_settlement:
+            return None
         if self.kind == "delay":
             await asyncio.sleep(float(self.argument))
         elif self.kind == "drop_before":
@@ -96,6 +101,18 @@ class Fault:
         elif self.kind in ("status", "code") and not self.after_charge and not self.ends_stream(streaming=streaming):
             return self._answer(dialect, call_id)
         return None
+
+    def answer_after_settlement(self, dialect: Dialect, call_id: str) -> Reply | None:
+        """What a call ends with whose payment was just taken, if it is meant to end there.
+
+        Raises:
+            DropConnection: the connection is to be closed.
+        """
+        if not self.after_settlement:
+            return None
+        if self.kind == "drop_before":
+            raise DropConnection
+        return self._answer(dialect, call_id)
 
     def replace_answer(self, answer: Reply, dialect: Dialect, call_id: str | None) -> Reply:
         """What the client gets in place of a finished answer.
@@ -176,6 +193,7 @@ class FaultQueue:
                 times=times,
                 after_charge=request.get("after_charge") is True,
                 agent_id=request.get("agent_id"),
+                after_settlement=request.get("after_settlement") is True,
                 extra=jsontext.plain(request),
             )
         )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.clock import Clock
 from jecp_mcp.sandbox.agents import Agents
@@ -75,31 +75,44 @@ class Fulfilment:
         except TimeoutError as exc:
             raise Refused("PROVIDER_TIMEOUT", "The provider did not answer in time.") from exc
 
-    def settle(self, accepted: AcceptedCall, output: bytes, work: Work, duration_ms: int) -> tuple[Parts, bytes]:
+    def settle(
+        self,
+        accepted: AcceptedCall,
+        output: bytes,
+        work: Work,
+        duration_ms: int,
+        asked: Mapping[str, Any],
+        x402: Mapping[str, Any] | None = None,
+    ) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
+
+        Args:
+            asked: the ``payment`` of a refusal for want of money.
+            x402: what ``billing.x402`` says, where a payment that came along has paid.
 
         Raises:
             Refused: the wallet was emptied meanwhile; nothing is charged.
         """
-        units = work.units
-        call, price = accepted.call, accepted.offer.tariff.charge(units, accepted.call.budget)
+        units, call = work.units, accepted.call
+        # What was signed is the base, and no more.
+        price = accepted.offer.tariff.base if x402 is not None else accepted.offer.tariff.charge(units, call.budget)
         written: list[Parts] = []
 
         def render(receipt: Receipt) -> bytes:
-            parts = success(call, accepted.listing, receipt, output, units=units, duration_ms=duration_ms)
+            parts = success(call, accepted.listing, receipt, output, units=units, duration_ms=duration_ms, x402=x402)
             written.append(parts)
             return encode(parts)
 
         for free in (True, False) if accepted.free else (False,):
             sale = Sale(
                 accepted.agent.agent_id, call.call_id, call.digest, accepted.listing.id, call.action, price, free,
-                dict(accepted.headers), work.steps,
+                dict(accepted.headers), work.steps, x402 is not None,
             )  # fmt: skip
             body = self._sales.settle(sale, self._clock.now(), render)
             if body is not None:
                 return written[-1], body
         agent = self._agents.get(accepted.agent.agent_id)
-        raise balance_too_low(call.dialect, agent.balance if agent else 0, price)
+        raise balance_too_low(agent.balance if agent else 0, price, asked)
 
 
 def work_refusal(code: str, message: str) -> Refused:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jecp_mcp.ajp_server.signals import Bell
 from jecp_mcp.errors import SettingsError
@@ -40,6 +40,7 @@ from jecp_mcp.sandbox.sales import Sales, StoredAnswer
 from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
 from jecp_mcp.sandbox.webhooks.outbox import Outbox
 from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
+from jecp_mcp.sandbox.x402_payments import X402Payments, read_sent, receipt_header, requirements
 
 _AHEAD = "clock_ahead_ms"
 
@@ -76,6 +77,7 @@ class Hub:
         self.config = config = replace(config, clock=self.clock)
         self.subscriptions = Subscriptions(self.database)
         self.outbox = Outbox(self.database, self.subscriptions, Bell())
+        self.x402 = None if config.x402 is None else X402Payments(config.x402, self.database, self.clock)
         self.gate = HttpGate(self.clock, loopback=config.loopback, resolve=config.resolve)
         self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
         self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
@@ -130,7 +132,8 @@ class Hub:
             call_id = call.call_id
             name = call.capability.partition("@")[0]
             names = (f"{name}:{call.action}", name, "*", f"/v1/{dialect.endpoint}")
-            fault = self.faults.take(names, headers.get("x-agent-id"))
+            by_x402 = ("x402",) if "x-payment" in headers else ()
+            fault = self.faults.take((*names, *by_x402), headers.get("x-agent-id"))
             if fault is not None:
                 instead = await fault.answer_instead(dialect, call_id, streaming=call.streaming)
                 if instead is not None:
@@ -149,6 +152,9 @@ class Hub:
         check_provenance(self.database, call, agent, at)
         limits = self.checks.check_rate(agent, at)
         try:
+            sent = read_sent(headers, streaming=call.streaming)
+            if sent is not None:
+                call = call.paid_by(sent)
             answer = await self._answer_within(call, agent, at, fault)
         except Refused as refused:
             answer = refusal_reply(refused, call.dialect, call.call_id)
@@ -165,7 +171,7 @@ class Hub:
             accepted = self.checks.admit(call, agent, at)
             if call.streaming:
                 return accepted, claim, fault
-            reply = await self._perform(accepted)
+            reply = await self._perform(accepted, fault)
         except Refused as refused:
             reply = refusal_reply(refused, call.dialect, call.call_id)
         except BaseException:
@@ -218,14 +224,33 @@ class Hub:
         """What the provider of a streaming call tells of it, and at the end what it gave."""
         return self.forwarder.stream(accepted)
 
-    async def _perform(self, accepted: AcceptedCall) -> Reply:
-        started = time.perf_counter()
+    async def _perform(self, accepted: AcceptedCall, fault: Fault | None) -> Reply:
+        started, x402 = time.perf_counter(), None
+        asked = self.checks.asked(accepted.call, accepted.listing, accepted.offer)
+        if accepted.call.sent is not None:
+            accepted, x402 = await self._take(accepted)
+            ended = (
+                None if fault is None else fault.answer_after_settlement(accepted.call.dialect, accepted.call.call_id)
+            )
+            if ended is not None:
+                return ended
         work, output = await self.fulfilment.run(accepted)
         duration = int((time.perf_counter() - started) * 1000)
-        _, body = self.fulfilment.settle(accepted, output, work, duration)
+        _, body = self.fulfilment.settle(accepted, output, work, duration, asked, x402)
         # Those waiting get it too, when this turn of the loop is over: no receipt for a sale that is gone again.
         await self.database.durable()
         return Reply(200, body, accepted.headers)
+
+    async def _take(self, accepted: AcceptedCall) -> tuple[AcceptedCall, dict[str, Any]]:
+        """Take the payment that came along; the call with its receipt, and ``billing.x402``."""
+        call, offer = accepted.call, accepted.offer
+        assert self.x402 is not None, "a payment passed the checks"
+        assert call.sent is not None, "there is a payment"
+        price, origin = offer.tariff.base, call.dialect.origin
+        entry = requirements(self.x402.accepted, accepted.listing.id, offer.id, price, origin)
+        settled = await self.x402.settle(call.sent, entry, accepted.agent.agent_id, call.call_id)
+        name, value = receipt_header(settled)
+        return replace(accepted, headers={**accepted.headers, name.lower(): value}), self.x402.receipt(settled)
 
 
 def _with_headers(answer: Answer, headers: Mapping[str, str]) -> Answer:

@@ -32,6 +32,9 @@ CREATE TABLE IF NOT EXISTS nonces (
     agent_id TEXT NOT NULL, nonce TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (agent_id, nonce)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rates (
     key TEXT NOT NULL, second INTEGER NOT NULL, calls INTEGER NOT NULL, PRIMARY KEY (key, second)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS x402_settlements (
+    payer TEXT NOT NULL, nonce TEXT NOT NULL, tx_hash TEXT UNIQUE, agent_id TEXT NOT NULL, call_id TEXT NOT NULL,
+    created_at INTEGER NOT NULL, PRIMARY KEY (payer, nonce)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refunds (
     refund_id TEXT PRIMARY KEY, transaction_id TEXT NOT NULL UNIQUE, agent_id TEXT NOT NULL, amount INTEGER NOT NULL,
     returned INTEGER NOT NULL, reason TEXT NOT NULL, evidence_url TEXT, status TEXT NOT NULL,

@@ -30,6 +30,12 @@ class Offer:
     runs: tuple[str, str] | None
     _validators: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def payment_methods(self) -> list[str]:
+        """``stripe``, ``x402`` or both (JECP 06-x402-integration §7)."""
+        pricing = self.raw.get("pricing")
+        return (pricing.get("payment_methods") if isinstance(pricing, Mapping) else None) or ["stripe"]
+
     def violations(self, value: Any) -> list[dict[str, str]]:
         """Where `value` breaks the input schema, by JSON pointer (RFC 6901); at most twenty places."""
         return self._violations("input_schema", value)

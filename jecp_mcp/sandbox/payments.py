@@ -248,7 +248,10 @@ class Payments:
             "total_calls": agent.total_calls,
             "free_calls_remaining": agent.free_calls,
             **_amount_fields("balance", agent.balance),
-            **_amount_fields("charged", sum(row["amount_micro"] for row in transactions)),
+            **_amount_fields("charged", sum(row["amount_micro"] for row in transactions if row["method"] != "x402")),
+            **_amount_fields(
+                "paid_by_x402", sum(row["amount_micro"] for row in transactions if row["method"] == "x402")
+            ),
             **_amount_fields("credited", sum(row["amount_micro"] for row in credits_)),
             **_amount_fields("provider_share", sum(row["provider_share_micro"] for row in transactions)),
             **_amount_fields("hub_fee", sum(row["hub_fee_micro"] for row in transactions)),

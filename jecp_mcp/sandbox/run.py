@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 from jecp_mcp.sandbox.ajp.config import AgentsConfig
@@ -13,6 +14,7 @@ from jecp_mcp.sandbox.loopback_server import HOST, listen, serve_app, url_of
 from jecp_mcp.sandbox.middleware import Connections
 from jecp_mcp.sandbox.paid_http.config import PaidHttpConfig
 from jecp_mcp.sandbox.paid_http.database import FILE_SUFFIX
+from jecp_mcp.sandbox.x402_payments import Accepted
 
 Ready = dict[str, Any]
 """``{"hub", "agent_id", "api_key", "control_key", "console", "x402"?, "402flow"?, "ajp"?}``; for the last three
@@ -51,6 +53,8 @@ async def serve(
             served = await stack.enter_async_context(serve_paid_http(paid_http))
             beside["402flow"] = served.pop("402flow")
             beside["x402"] = served
+            # The Hub takes the same play money, through the same facilitator.
+            config = replace(config, x402=Accepted(served["facilitator"], paid_http.asset))
         if agents is not None:
             from jecp_mcp.sandbox.ajp.run import serve_agents
 

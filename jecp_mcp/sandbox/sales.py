@@ -30,7 +30,7 @@ class StoredAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A piece of work that was done and is to be paid."""
+    """A piece of work that was done and is to be paid; `by_x402` says that it was, and not from the wallet."""
 
     agent_id: str
     call_id: str
@@ -41,10 +41,11 @@ class Sale:
     free: bool
     headers: dict[str, str]
     steps: tuple[SoldStep, ...] = ()
+    by_x402: bool = False
 
 
 class Receipt(NamedTuple):
-    """A sale in the books. `method` is ``wallet`` or ``free_call``; `amount` is 0 for a free call."""
+    """A sale in the books. `method` is ``wallet``, ``free_call`` or ``x402``; `amount` is 0 for a free call."""
 
     transaction_id: str
     method: str
@@ -83,21 +84,22 @@ class Sales:
             The answer's body, or None when the wallet cannot pay; then nothing changed.
         """
         amount = MicroUSDC(0) if sale.free else sale.price
+        taken = 0 if sale.by_x402 else amount
         with self._database.atomic():
             row = self._database.row(
                 "UPDATE agents SET balance = balance - ?, free_calls = free_calls - ?, total_calls = total_calls + 1"
                 " WHERE agent_id = ? AND balance >= ? AND free_calls >= ?"
                 " RETURNING balance, free_calls, total_calls",
-                amount,
+                taken,
                 int(sale.free),
                 sale.agent_id,
-                amount,
+                taken,
                 int(sale.free),
             )
             if row is None:
                 return None
             balance, free_calls, total_calls = row
-            method = "free_call" if sale.free else "wallet"
+            method = "free_call" if sale.free else "x402" if sale.by_x402 else "wallet"
             receipt = Receipt(str(uuid4()), method, amount, split(amount), balance, free_calls, tier_after(total_calls))
             self._database.rows(
                 "INSERT INTO transactions (transaction_id, agent_id, call_id, capability, action, method, amount,"
@@ -113,7 +115,7 @@ class Sales:
                 rest = MicroUSDC(rest - share)
             self._earnings.credit_sale(sale.capability, receipt.transaction_id, rest, at)
             if self._outbox.watches(sale.agent_id):
-                self._publish(sale, receipt, at)
+                self._publish(sale, receipt, taken, at)
             body = render(receipt)
             self._database.rows(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)"
@@ -129,7 +131,7 @@ class Sales:
             )
         return body
 
-    def _publish(self, sale: Sale, receipt: Receipt, at: int) -> None:
+    def _publish(self, sale: Sale, receipt: Receipt, taken: int, at: int) -> None:
         balance = receipt.balance_after
         completed = {
             "transaction_id": receipt.transaction_id,
@@ -142,7 +144,7 @@ class Sales:
             "balance_after": usd(balance),
         }
         self._outbox.publish(sale.agent_id, INVOCATION_COMPLETED, completed, at)
-        if balance < LOW_BALANCE <= balance + receipt.amount:
+        if balance < LOW_BALANCE <= balance + taken:
             low = {"agent_id": sale.agent_id, "balance_usdc": usd(balance), "threshold_usdc": usd(LOW_BALANCE)}
             self._outbox.publish(sale.agent_id, WALLET_LOW_BALANCE, low, at)
 

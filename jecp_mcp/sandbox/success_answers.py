@@ -62,16 +62,28 @@ def output_text(work: Work, offer: Offer) -> bytes:
 
 
 def success(
-    call: Call, listing: Listing, receipt: Receipt, output: bytes, *, units: Mapping[str, int], duration_ms: int
+    call: Call,
+    listing: Listing,
+    receipt: Receipt,
+    output: bytes,
+    *,
+    units: Mapping[str, int],
+    duration_ms: int,
+    x402: Mapping[str, Any] | None = None,
 ) -> Parts:
-    """The envelope of a completed call."""
+    """The envelope of a completed call; `x402` is what its ``billing`` says of the payment, where one paid."""
     if call.dialect.variant == "invoke":
-        return _reference_envelope(call, listing, receipt, output, units)
-    return _spec_envelope(call, listing, receipt, output, units, duration_ms)
+        return _reference_envelope(call, listing, receipt, output, units, x402)
+    return _spec_envelope(call, listing, receipt, output, units, duration_ms, x402)
 
 
 def _reference_envelope(
-    call: Call, listing: Listing, receipt: Receipt, output: bytes, units: Mapping[str, int]
+    call: Call,
+    listing: Listing,
+    receipt: Receipt,
+    output: bytes,
+    units: Mapping[str, int],
+    x402: Mapping[str, Any] | None,
 ) -> Parts:
     parts: dict[str, Any] = {
         "jecp": "1.0",
@@ -90,13 +102,25 @@ def _reference_envelope(
         },
         "wallet_balance_after": usd(receipt.balance_after),
     }
+    if x402 is not None:
+        # Neither a balance nor the wallet's transaction: this Hub names the settlement instead.
+        amount = usd(receipt.amount)
+        named = {"settlement_id": receipt.transaction_id, "confirmation": "facilitator_attested"}
+        parts["billing"] = {"charged": True, "method": "x402", "amount_usdc": amount, **named, "x402": x402}
+        del parts["wallet_balance_after"]
     if units:
         parts["meter_summary"] = dict(units)
     return parts
 
 
 def _spec_envelope(
-    call: Call, listing: Listing, receipt: Receipt, output: bytes, units: Mapping[str, int], duration_ms: int
+    call: Call,
+    listing: Listing,
+    receipt: Receipt,
+    output: bytes,
+    units: Mapping[str, int],
+    duration_ms: int,
+    x402: Mapping[str, Any] | None,
 ) -> Parts:
     result: dict[str, Any] = {"capability": listing.id, "action": call.action, "output": output}
     if call.metadata is not None:
@@ -107,6 +131,9 @@ def _spec_envelope(
         "balance_after": usd(receipt.balance_after),
         "transaction_id": receipt.transaction_id,
     }
+    if x402 is not None:
+        del billing["balance_after"]
+        billing["x402"] = x402
     if receipt.method == "free_call":
         billing["free_calls_remaining"] = receipt.free_calls
     if call.budget is not None:

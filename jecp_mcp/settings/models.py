@@ -28,7 +28,7 @@ from jecp_mcp.settings.fields import Amount, Instant, Seconds, Section, Whole, W
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import overlap
 from jecp_mcp.settings.origins import check_host, check_origin
-from jecp_mcp.settings.paid_http import PaidHttpSettings
+from jecp_mcp.settings.paid_http import Address, PaidHttpSettings
 from jecp_mcp.settings.patterns import Over, check_pattern
 from jecp_mcp.source_names import FIRST
 
@@ -127,11 +127,16 @@ class HubSettings(Section):
         base_url: the Hub's origin.
         timeout_seconds: how long one attempt of a call may take where the catalog does not ask for more.
         link_origins: origins beside the Hub's own whose https links may be shown.
+        payment: what calls are paid with: the wallet at the Hub, x402 from a wallet of one's own, or that where the
+            wallet at the Hub is not enough.
+        x402_pay_to: the only recipients taken by x402; with none, the first one paid is the only one.
     """
 
     base_url: str = DEFAULT_HUB
     timeout_seconds: Seconds = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
     link_origins: Words = ()
+    payment: Literal["wallet", "x402", "auto"] = "wallet"
+    x402_pay_to: Annotated[tuple[Address, ...], Field(max_length=20)] = ()
 
     @field_validator("base_url")
     @classmethod

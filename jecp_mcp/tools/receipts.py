@@ -62,7 +62,7 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
         said = f"Paid. {payee} says that it took {_excess(end)}{transaction}"
     else:
         metered = "" if end.stored else _metering(end)
-        said = f"{_paid(end)} {amount} USDC to {payee}{metered}{transaction}"
+        said = f"{_paid(end)} {amount} USDC to {payee}{_signed(end)}{metered}{transaction}"
     if end.refunded:
         said += f". {came_back(end.refunded, end.amount)[:-1]}"
     # A kept answer's balance is that of another day.
@@ -77,6 +77,12 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
 
 def _is_owed(end: CallEnd) -> bool:
     return end.answer is not None and end.answer.billing.method in _OWED
+
+
+def _signed(end: CallEnd) -> str:
+    """By what an action of a Hub was paid that its wallet did not pay; "" for any other."""
+    takes = end.offer is not None and "payment_methods" in end.offer.extra
+    return " by x402" if takes and end.answer is not None and end.answer.billing.method == "x402" else ""
 
 
 def _paid(end: CallEnd) -> str:

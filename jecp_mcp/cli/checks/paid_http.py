@@ -1,9 +1,10 @@
-"""What is wrong with paying HTTP merchants here: the networks, the wallet's key, the nodes."""
+"""What is wrong with paying by x402 here: the networks, the wallet's key, the nodes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 
 from jecp_mcp.cli.checks.private_files import access_mend
 from jecp_mcp.cli.options import Start
@@ -18,40 +19,71 @@ from jecp_mcp.money import format_usdc
 from jecp_mcp.plurals import counted
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.opening import KNOWN, check_networks
+from jecp_mcp.settings import is_loopback
 from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, WalletKey, read_wallet_key, stored_wallet_key
 from jecp_mcp.wire.x402.assets import Asset
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
-_ABOUT = "paid HTTP"
-_NOT_PAID = "no merchant can be paid; everything else goes on"
+
+@dataclass(frozen=True, slots=True)
+class _Payees:
+    """Who is paid by x402.
+
+    Attributes:
+        about: what the findings are about.
+        name: who they are, for a fault of the networks.
+        who: the same, counted.
+        unpaid: what follows from a fault.
+        loopback: whether they are on this machine.
+    """
+
+    about: str
+    name: str
+    who: str
+    unpaid: str
+    loopback: bool
 
 
 async def paid_http_findings(given: Start) -> list[Finding]:
-    """Look at the settings, the key and the nodes; the key is never shown."""
+    """Look at the settings, the key and the nodes that pay merchants; the key is never shown."""
     settings = given.settings.paid_http
+    who, unpaid = counted(len(settings.merchants), "merchant"), "no merchant can be paid; everything else goes on"
+    return await _findings(given, _Payees("paid HTTP", "merchants", who, unpaid, settings.loopback))
+
+
+async def hub_payment_findings(given: Start) -> list[Finding]:
+    """The same of what pays the Hub by x402."""
+    hub = given.settings.hub
+    unpaid = "the Hub is paid from its wallet only" if hub.payment == "auto" else "nothing can be bought at the Hub"
+    who = f"the Hub by x402{', where its wallet is not enough' if hub.payment == 'auto' else ''}"
+    return await _findings(given, _Payees("hub.payment", "Hubs", who, unpaid, is_loopback(hub.base_url)))
+
+
+async def _findings(given: Start, payees: _Payees) -> list[Finding]:
+    settings, about, unpaid = given.settings.paid_http, payees.about, payees.unpaid
     try:
-        check_networks(settings)
+        check_networks(settings, loopback=payees.loopback, payee=payees.name)
     except SettingsError as exc:
-        return [Finding(Level.FAULT, _ABOUT, str(exc), _NOT_PAID, "correct that key, or take it out")]
+        return [Finding(Level.FAULT, about, str(exc), unpaid, "correct that key, or take it out")]
     absence = X402.absence()
     if absence is not None:
-        return [Finding(Level.FAULT, _ABOUT, absence, _NOT_PAID, X402.install())]
+        return [Finding(Level.FAULT, about, absence, unpaid, X402.install())]
     try:
         found = given.wallet()
         key = None if found is None else PrivateKey(found.secret)
     except (SettingsError, WireError) as exc:
-        return [_wrong_key(given, exc)]
+        return [_wrong_key(given, payees, exc)]
     if key is None:
-        return [Finding(Level.FAULT, _ABOUT, "there is no wallet key", _NOT_PAID, given.commands.line("x402", "key"))]
+        return [Finding(Level.FAULT, about, "there is no wallet key", unpaid, given.commands.line("x402", "key"))]
     assets: Mapping[str, Asset] = {asset.network: asset for asset in KNOWN if asset.network in settings.networks}
-    what = f"{counted(len(settings.merchants), 'merchant')}, paid from {key.address} on {', '.join(settings.networks)}"
-    findings = [Finding(Level.OK, _ABOUT, what)]
-    async with HttpGate(SystemClock(), loopback=settings.loopback) as gate:
+    what = f"{payees.who}, paid from {key.address} on {', '.join(settings.networks)}"
+    findings = [Finding(Level.OK, about, what)]
+    async with HttpGate(SystemClock(), loopback=payees.loopback) as gate:
         chain = ChainReader(gate, settings.rpc, settings.confirmations)
-        return findings + [one async for one in _networks(chain, assets, key.address)]
+        return findings + [one async for one in _networks(chain, assets, key.address, about)]
 
 
-def _wrong_key(given: Start, error: SettingsError | WireError) -> Finding:
+def _wrong_key(given: Start, payees: _Payees, error: SettingsError | WireError) -> Finding:
     """Which key is wrong, or both of which are there, and what makes an end of that."""
     file, unset = given.state / FILE, f"unset {KEY_VARIABLE}"
     what = str(error)
@@ -69,7 +101,7 @@ def _wrong_key(given: Start, error: SettingsError | WireError) -> Finding:
         what += f": the variable has {ours or 'none that can be used'}, the file {stored or 'none that can be used'}"
         aside = set_aside_command(file)
         mend = f"{aside}, or {unset}" if ours and not stored else f"{unset}, or {aside}"
-    return Finding(Level.FAULT, _ABOUT, what, _NOT_PAID, mend)
+    return Finding(Level.FAULT, payees.about, what, payees.unpaid, mend)
 
 
 def _address(read: Callable[[], WalletKey | None]) -> str | None:
@@ -81,19 +113,21 @@ def _address(read: Callable[[], WalletKey | None]) -> str | None:
         return None
 
 
-async def _networks(chain: ChainReader, assets: Mapping[str, Asset], address: str) -> AsyncIterator[Finding]:
+async def _networks(
+    chain: ChainReader, assets: Mapping[str, Asset], address: str, about: str
+) -> AsyncIterator[Finding]:
     for network, asset in assets.items():
         if not chain.reads(network):
             what = f"no nodes of {network} are configured"
             money = "a payment whose answer is lost stays counted as spent"
-            yield Finding(Level.WARNING, _ABOUT, what, money, f"name two nodes in paid_http.rpc for {network}")
+            yield Finding(Level.WARNING, about, what, money, f"name two nodes in paid_http.rpc for {network}")
             continue
         try:
             held = asset.micro(await chain.balance(asset, address))
         except (ExchangeFailed, WireError) as exc:
             money = "what became of a lost payment is found out later"
-            yield Finding(Level.WARNING, _ABOUT, f"{network}: {exc}", money, "see to paid_http.rpc")
+            yield Finding(Level.WARNING, about, f"{network}: {exc}", money, "see to paid_http.rpc")
             continue
         level, mend = (Level.OK, "") if held else (Level.WARNING, f"send {asset.symbol} to {address} on {network}")
         money = "" if held else "nothing can be bought"
-        yield Finding(level, _ABOUT, f"{network}: the wallet holds {format_usdc(held)} {asset.symbol}", money, mend)
+        yield Finding(level, about, f"{network}: the wallet holds {format_usdc(held)} {asset.symbol}", money, mend)

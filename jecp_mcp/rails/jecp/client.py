@@ -163,13 +163,21 @@ class HubClient:
         return told
 
     async def post(
-        self, path: str, body: bytes, identity: Credentials, *, seconds: float, before_sending: BeforeSending
+        self,
+        path: str,
+        body: bytes,
+        identity: Credentials,
+        *,
+        seconds: float,
+        before_sending: BeforeSending,
+        payment: str | None = None,
     ) -> HttpAnswer:
-        """One authenticated request. Raises `ExchangeFailed`."""
+        """One authenticated request, with the ``X-Payment`` that pays for it, if one does. Raises `ExchangeFailed`."""
+        paying = {} if payment is None else {"X-Payment": payment}
         answer = await self._http.exchange(
             "POST",
             self.origin + path,
-            headers=_headers(identity, "application/json"),
+            headers=_headers(identity, "application/json") | paying,
             body=body,
             timeout=seconds,
             before_sending=before_sending,

@@ -18,3 +18,9 @@ HUB_LOST_ANSWER: Final = "HUB_LOST_ANSWER"
 
 HUB_MISBEHAVED: Final = "HUB_MISBEHAVED"
 """What the Hub sent cannot be used; a call's price stays held. Charged: no, unknown. Next: agent, operator."""
+
+PAYMENT_METHOD_OFF: Final = "PAYMENT_METHOD_OFF"
+"""The action takes no method of payment that the operator's settings allow. Charged: no. Next: operator."""
+
+CHALLENGE_REFUSED: Final = "CHALLENGE_REFUSED"
+"""What the Hub asks for by x402 may not be paid, or is more than is held. Charged: no. Next: operator."""

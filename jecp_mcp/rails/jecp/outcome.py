@@ -108,8 +108,8 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         refusal = _last_refusal(attempts) or _unreachable(attempts[-1])
         evidence = "nothing left this machine" if refusal.source == "bridge" else f"refused: {refusal.code}"
         return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
-    refusal = _in_doubt(attempts, budget, replay=replay)
-    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {_summary(attempts[-1])}", count)
+    refusal = in_doubt(attempts, budget, replay=replay)
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {summary(attempts[-1])}", count)
 
 
 def _shown_by_answer(answer: Answer, *, replay: bool) -> Verdict:
@@ -131,7 +131,7 @@ def _shown_by_refusal(refusal: Refusal) -> Verdict:
         return Verdict.NOT_CHARGED
     match charge_proof(refusal):
         case Proof.NO | Proof.PAYMENT:
-            # No payment authorisation ever goes with a request of this rail.
+            # What goes with a payment is judged elsewhere (`jecp_mcp.rails.jecp.x402_outcome`).
             return Verdict.NOT_CHARGED
         case Proof.UNKNOWN | Proof.FIRST_CALL:
             return Verdict.IN_DOUBT
@@ -182,7 +182,7 @@ def _unreachable(last: Evidence) -> Refusal:
     )
 
 
-def _in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) -> Refusal:
+def in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) -> Refusal:
     """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
     doubts = [one for one in attempts if shown(one, replay=False) is Verdict.IN_DOUBT]
@@ -220,7 +220,8 @@ def _repeats(evidence: Evidence) -> bool:
     )
 
 
-def _summary(evidence: Evidence) -> str:
+def summary(evidence: Evidence) -> str:
+    """What was heard last, in short; of an answer there is nothing to say."""
     if isinstance(evidence, Replied):
         assert isinstance(evidence.reply, Refusal), "an answer leaves no doubt"
         return f"the Hub last answered {evidence.reply.code}"

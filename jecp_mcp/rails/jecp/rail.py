@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.errors import PayeeError, WireError
+from jecp_mcp.errors import PayeeError, SettingsError, WireError
 from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
@@ -25,7 +26,8 @@ from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful
 from jecp_mcp.rails.jecp.partial_output import PartialOutput
-from jecp_mcp.rails.jecp.payload import Payload, pack, unpack
+from jecp_mcp.rails.jecp.payload import PaidBy, Payload, pack, unpack
+from jecp_mcp.rails.jecp.payment_methods import paid_by
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost, read_reply, read_stream
@@ -33,6 +35,11 @@ from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
 from jecp_mcp.wire.jecp.provenance import build
 from jecp_mcp.wire.jecp.stream import Delta, StreamEvent
+
+if TYPE_CHECKING:
+    from jecp_mcp.rails.jecp.x402_payments import Sale, X402Payments
+
+log = logging.getLogger(__name__)
 
 _LONGEST_CALL_SECONDS: Final = 300.0
 _PATIENCE: Final = 1.5
@@ -59,6 +66,8 @@ class JecpRail:
         clock: Clock,
         random: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        payment: PaidBy = "wallet",
+        x402: Callable[[], X402Payments] | None = None,
         listener: Listener | None = None,
     ) -> None:
         """Pay through `client`.
@@ -67,6 +76,8 @@ class JecpRail:
             timeout_seconds: how long one attempt may take where the catalog does not say otherwise.
             random: gives numbers from 0 to 1, for the jitter between attempts.
             sleep: waits that many seconds between attempts.
+            payment: what calls may be paid with.
+            x402: gives what pays by x402, or finishes what was paid so; None where nothing does.
             listener: hears every event of a stream, whole.
         """
         self._client = client
@@ -74,11 +85,22 @@ class JecpRail:
         self._clock = clock
         self._random = random
         self._sleep = sleep
+        self._payment = payment
+        self._x402 = x402
         self._listener = listener
+
+    @property
+    def payer(self) -> str:
+        """The address that pays by x402; ``""`` where that is not the operator's wish, or there is no key."""
+        return "" if self._payment == "wallet" or self._x402 is None else self._x402().payer
 
     def ready(self) -> Refusal | None:
         """What is missing before anything can be bought, or None."""
         return _missing() if self._client.identity() is None else None
+
+    def paid_by(self, offer: Offer) -> PaidBy | Refusal:
+        """What an action is paid with here, or why it cannot be."""
+        return paid_by(offer, self._payment, self.payer)
 
     def serves(self, account: str) -> bool:
         """Whether `account` is this agent's at this Hub, and its key is here."""
@@ -87,9 +109,12 @@ class JecpRail:
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Refusal:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
         del arguments
-        price = offer.price
-        terms = "" if price.kind is QuoteKind.EXACT else _terms(price)
-        return Quote(price.amount or ZERO, price.kind, offer.payee, self._client.account_id, terms)
+        price, by = offer.price, self.paid_by(offer)
+        if isinstance(by, Refusal):
+            return by
+        terms = [] if price.kind is QuoteKind.EXACT else [_terms(price)]
+        terms += [] if by == "wallet" else [f"{by} {self.payer}"]
+        return Quote(price.amount or ZERO, price.kind, offer.payee, self._client.account_id, " ".join(terms))
 
     def prepare(
         self,
@@ -107,6 +132,7 @@ class JecpRail:
         """
         del quote
         guide, builtin = self._client.guide, "/" not in offer.capability
+        by = self.paid_by(offer)
         seconds = self._timeout if offer.timeout_ms is None else max(self._timeout, offer.timeout_ms / 1000)
         payload = Payload(
             path=guide.paths["invoke_legacy_alias" if builtin else "invoke"],
@@ -114,6 +140,7 @@ class JecpRail:
             streaming=offer.streaming,
             timeout_seconds=min(seconds, _LONGEST_CALL_SECONDS),
             provenance=guide.requires_provenance(offer.capability, offer.tier),
+            paid_by="wallet" if isinstance(by, Refusal) else by,
         )
         until = provable_until(now, guide.idempotency_window_seconds)
         return StoredRequest(self.name, self._client.account_id, call_id, hold, pack(payload), until)
@@ -139,7 +166,13 @@ class JecpRail:
         until = call.request.provable_until
         assert until is not None, "every request of this rail has a last instant"
         door = Door(until, journal, self._clock)
-        ended = await self._ended(call.request, door, replay=replay, progress=progress)
+        authorized = call.last(Mark.AUTHORIZED)
+        if authorized is not None:
+            ended = await self._paid_by_x402(call, journal, authorized)
+        else:
+            ended = await self._ended(call.request, door, replay=replay, progress=progress)
+            if not replay and self._payment != "wallet" and _refused_by_hub(ended):
+                ended = await self._paid_by_x402(call, journal, ended)
         self._note(ended)
         if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
             ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
@@ -153,6 +186,41 @@ class JecpRail:
             allowed_at=None if door.closed is None else door.closed.again_at,
         )
         return replace(ended, look_again_at=again)
+
+    async def _paid_by_x402(self, call: OpenCall, journal: Journal, found: Entry | Outcome) -> Outcome:
+        """Pay by x402 what was refused for want of money and may be, or find out about what was signed for."""
+        sale = self._sale(call, journal)
+        if isinstance(found, Entry):
+            x402 = self._finishing()
+            return (
+                _unsent(call.request, _missing(), replay=True)
+                if sale is None or x402 is None
+                else await x402.find_out(sale, found)
+            )
+        if sale is None or self._x402 is None or sale.payload.paid_by == "wallet" or found.refusal is None:
+            return found
+        paid = await self._x402().pay(sale, found.refusal)
+        return found if paid is None else replace(paid, attempts=paid.attempts + found.attempts)
+
+    def _finishing(self) -> X402Payments | None:
+        """What finds out about payments by x402, also where none are made any more."""
+        try:
+            return None if self._x402 is None else self._x402()
+        except SettingsError as exc:
+            log.error("what was paid by x402 is not found out about: %s", exc)  # noqa: TRY400 - the cause is in the message
+            return None
+
+    def _sale(self, call: OpenCall, journal: Journal) -> Sale | None:
+        """A call that can be paid for by x402 here; None where its account, or its request, is not this rail's."""
+        from jecp_mcp.rails.jecp.x402_payments import Sale
+
+        identity = self._client.identity()
+        if identity is None or call.request.account != self._client.account_of(identity):
+            return None
+        try:
+            return Sale(call, unpack(call.request.payload), identity, journal)
+        except WireError:
+            return None
 
     def _note(self, ended: Outcome) -> None:
         """Let whoever shows the catalog know whether the Hub answers."""
@@ -285,7 +353,8 @@ class _Sending:
             self.payload.body,
             agent_id=self.identity.agent_id,
             api_key=key,
-            budget=self.request.hold,
+            # A wallet that is not to pay is asked under a mandate for nothing: the Hub refuses, and says what it wants.
+            budget=ZERO if self.payload.paid_by == "x402" else self.request.hold,
             expires_at=self.request.provable_until,
             provenance_hash=proof,
         )
@@ -317,6 +386,12 @@ def _unwritable(cause: WireError) -> Refusal:
         f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
+
+
+def _refused_by_hub(ended: Outcome) -> bool:
+    """Whether a call ended, without a doubt, with a refusal of the Hub's own, which may ask for a payment."""
+    refused = ended.refusal is not None and ended.refusal.source == "payee"
+    return refused and ended.verdict is Verdict.NOT_CHARGED and ended.answer is None
 
 
 def _refused_streaming(evidence: Evidence) -> bool:

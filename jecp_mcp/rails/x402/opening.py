@@ -35,20 +35,32 @@ def open_x402(parts: Parts) -> Way:
         SettingsError: the networks are not those of one purpose.
     """
     settings = parts.settings.paid_http
-    check_networks(settings)
-    gate = HttpGate(parts.clock, loopback=settings.loopback)
+    check_networks(settings, loopback=settings.loopback)
+    gate, pays = open_pays(parts, PAID_HTTP, loopback=settings.loopback, whom="merchants")
+    rail = X402Rail(gate, settings, pays, parts.clock)
+    road = Road(settings.merchants, summary_of)
+    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), road=road, opened=_opened(gate, pays.recipients))
+
+
+def open_pays(parts: Parts, source: str, *, loopback: bool, whom: str) -> tuple[HttpGate, Pays]:
+    """What signs and looks at the chain, by ``[paid_http]``; and the gate that goes with it, to be closed.
+
+    Args:
+        source: under which it is kept who was paid.
+        loopback: whether who is paid is on this machine.
+        whom: who is paid, for the log.
+    """
+    settings = parts.settings.paid_http
+    gate = HttpGate(parts.clock, loopback=loopback)
     chain = ChainReader(gate, settings.rpc, settings.confirmations)
-    recipients = PayeePins(parts.state, PAID_HTTP, parts.clock)
-    pays = Pays(_key(parts), KNOWN, chain, recipients)
+    pays = Pays(_key(parts, whom), KNOWN, chain, PayeePins(parts.state, source, parts.clock))
     unproven = [network for network in settings.networks if not chain.reads(network)]
     if unproven:
         log.warning(
             "no nodes are configured for %s: a payment there whose answer is lost stays counted as spent",
             ", ".join(unproven),
         )
-    rail = X402Rail(gate, settings, pays, parts.clock)
-    road = Road(settings.merchants, summary_of)
-    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), road=road, opened=_opened(gate, recipients))
+    return gate, pays
 
 
 @asynccontextmanager
@@ -60,8 +72,12 @@ async def _opened(gate: HttpGate, recipients: PayeePins) -> AsyncIterator[None]:
             recipients.close()
 
 
-def check_networks(settings: PaidHttpSettings) -> None:
+def check_networks(settings: PaidHttpSettings, *, loopback: bool, payee: str = "merchants") -> None:
     """See that money, test money and the sandbox's are each by themselves.
+
+    Args:
+        loopback: whether who is paid is on this machine.
+        payee: who that is.
 
     Raises:
         SettingsError: they are not, or a network has no known token.
@@ -77,22 +93,22 @@ def check_networks(settings: PaidHttpSettings) -> None:
         reason = "has networks of test money and of money, also by paid_http.rpc; take one kind out"
         raise SettingsError("the settings", key, reason)
     sandbox = SANDBOX_ASSET.network in settings.networks
-    if sandbox != settings.loopback or (sandbox and len(settings.networks) > 1):
-        reason = f"{SANDBOX_ASSET.network} is the sandbox's, for merchants on this machine, and they have no other"
+    if sandbox != loopback or (sandbox and len(settings.networks) > 1):
+        reason = f"{SANDBOX_ASSET.network} is the sandbox's, for {payee} on this machine, and they have no other"
         raise SettingsError("the settings", key, reason)
 
 
-def _key(parts: Parts) -> PrivateKey | None:
+def _key(parts: Parts, whom: str) -> PrivateKey | None:
     """The wallet's key; a missing or wrong one is said, and stops nothing but paying."""
     absence = X402.absence()
     if absence is not None:
-        log.error("merchants cannot be paid: %s", absence)
+        log.error("%s cannot be paid: %s", whom, absence)
         return None
     try:
         found: WalletKey | None = parts.wallet()
         if found is not None:
             return PrivateKey(found.secret)
-        log.error("merchants cannot be paid: there is no wallet key; make one: %s", parts.commands.line("x402", "key"))
+        log.error("%s cannot be paid: there is no wallet key; make one: %s", whom, parts.commands.line("x402", "key"))
     except (SettingsError, WireError) as exc:
-        log.error("merchants cannot be paid: %s", exc)  # noqa: TRY400 - the cause is in the message
+        log.error("%s cannot be paid: %s", whom, exc)  # noqa: TRY400 - the cause is in the message
     return None

@@ -139,8 +139,8 @@ def _lost(heard: Lost, paid: Paid) -> Outcome:
 
 def _answered(heard: Answered, paid: Paid) -> Outcome:
     settlement, delivered = heard.settlement, heard.status in _OK
-    reference = None if settlement is None else _reference(settlement)
-    if settlement is not None and settlement.success and _is_ours(settlement, paid):
+    reference = None if settlement is None else transaction_of(settlement)
+    if settlement is not None and settlement.success and is_ours(settlement, paid):
         if delivered:
             return _charged(paid, _billed(heard.answer, paid, reference), None, "the merchant's receipt", reference)
         refusal = Refusal(
@@ -208,7 +208,7 @@ def _billed(answer: Answer, paid: Paid, reference: str | None) -> Answer:
     return replace(answer, billing=Billing(charged=True, amount=paid.amount, reference=reference, method="x402"))
 
 
-def _is_ours(settlement: Settlement, paid: Paid) -> bool:
+def is_ours(settlement: Settlement, paid: Paid) -> bool:
     """Whether a receipt can be of this payment: it names no other payer, network or amount."""
     return (
         settlement.payer in {None, paid.payer}
@@ -217,7 +217,8 @@ def _is_ours(settlement: Settlement, paid: Paid) -> bool:
     )
 
 
-def _reference(settlement: Settlement) -> str | None:
+def transaction_of(settlement: Settlement) -> str | None:
+    """The chain's name for the transfer, where it is one."""
     return settlement.transaction.lower() if _TRANSACTION.fullmatch(settlement.transaction) else None
 
 

@@ -5,7 +5,6 @@ No signature is kept: it follows from the key and the authorization.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -134,11 +133,6 @@ def summary_of(stored: bytes) -> PriceSummary:
         hints=terms.hints,
         warnings=terms.warnings,
     )
-
-
-def nonce_of(call_id: str) -> bytes:
-    """The one nonce of a call: as random as its id, and the same whenever it is asked for."""
-    return hashlib.sha256(f"x402 {call_id}".encode()).digest()
 
 
 def _fields(of: Terms | Payload | Authorization) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jecp_mcp.http import ExchangeFailed, HttpAnswer
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.masking import Mask
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.authorizations import authorize, sign, why_not_signed
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.paid_http.answers import answer_of, words_of
@@ -30,7 +31,7 @@ from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.outcome import Answered, Evidence, OnChain, Paid, conclude, confirm
-from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
+from jecp_mcp.rails.x402.payload import Payload, Terms
 from jecp_mcp.rails.x402.pricing import Pricing
 from jecp_mcp.rails.x402.schedule import MARGIN_SECONDS, SAFE_TO_SEND_SECONDS, look_again_at, proven_at, valid_seconds
 from jecp_mcp.rails.x402.selection import MOST_PER_CALL, judge
@@ -38,10 +39,9 @@ from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import read_place
 from jecp_mcp.wire.x402.assets import Asset, find_asset
 from jecp_mcp.wire.x402.challenge import Challenge, read_challenge, read_option
-from jecp_mcp.wire.x402.payment import Authorization, Payment, payment_header, with_identifier
+from jecp_mcp.wire.x402.payment import Payment, payment_header, with_identifier
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from jecp_mcp.wire.x402.settlement import Settlement, read_settlement
-from jecp_mcp.wire.x402.typed_data import authorization_digest
 
 NAME: Final = "x402"
 
@@ -122,13 +122,15 @@ class X402Rail:
         if hold != quote.amount:
             raise WireError("a payment moves exactly its price, and another amount is held for it")
         seconds = now // 1000
-        authorization = Authorization(
-            sender=quote.account,
+        authorization = authorize(
+            call_id,
+            payer=quote.account,
             to=terms.pay_to,
             value=terms.amount,
+            worth=quote.amount,
+            hold=hold,
             valid_after=0 if terms.version > 1 else seconds - _V1_BACKDATED,
             valid_before=seconds + valid_seconds(terms.max_timeout_seconds, self._settings.max_valid_seconds),
-            nonce=nonce_of(call_id),
         )
         payload = Payload(
             url=request.place.url,
@@ -211,7 +213,7 @@ class X402Rail:
             if terms.version > 1
             else {"scheme": terms.option["scheme"], "network": terms.option["network"]}
         )
-        signature = key.sign(authorization_digest(asset, payload.authorization))
+        signature = sign(key, asset, payload.authorization)
         payment = Payment(terms.version, payload.authorization, signature, accepted, terms.resource, terms.extensions)
         place = read_place(payload.url)
         try:
@@ -251,13 +253,13 @@ class X402Rail:
         found = judge(option, terms.version, self._pricing.wanted(merchant))
         if isinstance(found, str):
             return found
-        nonce = nonce_of(call.request.call_id)
-        agreed = (nonce, key.address, option.pay_to, option.amount, found.asset.network, found.asset.address)
-        if agreed != (signed.nonce, signed.sender, signed.to, signed.value, terms.network, terms.asset):
+        hold = call.request.hold
+        wrong = why_not_signed(signed, call.request.call_id, found, payer=key.address, hold=hold)
+        if wrong is not None:
+            return wrong
+        if (found.asset.network, found.asset.address) != (terms.network, terms.asset):
             return "what would be signed is not what was agreed"
-        if found.amount != call.request.hold:
-            return "it would move another amount than is held"
-        return found.asset
+        return found.asset if found.amount == hold else "it would move another amount than is held"
 
     def _is_good(self, payload: Payload) -> bool:
         return self._clock.now() // 1000 < payload.authorization.valid_before - SAFE_TO_SEND_SECONDS

@@ -259,7 +259,9 @@ def revise_request(case: Case) -> NextAction:
 
 def prepare_once_more(case: Case) -> NextAction:
     """A payment that was never taken: the same request may be priced and paid again."""
-    return next_action(case, "agent", "Prepare the request again, if it is still wanted.")
+    return next_action(
+        case, "agent", "Make the call again, prepared anew where it was prepared, if it is still wanted."
+    )
 
 
 def above_listed_price(case: Case) -> NextAction:
@@ -345,13 +347,13 @@ def other_account(case: Case) -> NextAction:
     )
 
 
-def wallet_only(case: Case) -> NextAction:
-    """A step of a payment by signature, for which nothing is configured."""
+def operators_payment(case: Case) -> NextAction:
+    """A step of a payment by signature, which is never a model's to take."""
     return next_action(
         case,
         "operator",
-        "This server pays from the Hub's wallet only; no x402 signer is configured. Tell the user that the operator "
-        "must look into this. Stop here.",
+        "What is paid with, and who signs, is the operator's setting here (hub.payment). Tell the user that the "
+        "operator must look into this. Stop here.",
     )
 
 

@@ -82,7 +82,7 @@ def summary(
     """
     call, grant = made.call, made.grant
     free, lower = allowed.get("free_call"), allowed.get("no_approval_with")
-    balance = balance if free is None else None
+    balance = balance if free is None and "paid_with" not in allowed else None
     low_balance = _low_balance(call.quote.least(call.hold), balance)
     issues = [*standing_issues(made, low_balance), *_missing_tier(found.action, allowed)]
     blocked = list(dict.fromkeys(one["code"] for one in issues if one["blocking"]))
@@ -97,6 +97,7 @@ def summary(
         "at_most_usdc": format_usdc(call.hold),
         **({} if call.quote.kind.exact else {"price": price_words(found.action, call.hold)}),
         **({} if free is None else {"free_call": free}),
+        **({"paid_with": allowed["paid_with"]} if "paid_with" in allowed else {}),
         "expires_at": iso(grant.expires_at),
         "provider": _provider_facts(found.action),
     }

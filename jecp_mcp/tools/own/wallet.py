@@ -6,7 +6,7 @@ No Hub has an endpoint for an agent's standing: balance, trust tier and free cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import anyio
@@ -37,6 +37,7 @@ from jecp_mcp.tools.own.lifting import BALANCE_TOO_LOW, TIER_MISSING, lifted_by
 from jecp_mcp.tools.own.standing import Standing, read_standing
 from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.publishing.links import hub_id
+from jecp_mcp.tools.publishing.pricing import paid_with
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
 
 _PATIENCE_SECONDS: Final = 0.5
@@ -60,10 +61,22 @@ _LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat: no to
 class Wallet:
     """Reads the books; changes nothing."""
 
-    def __init__(self, calls: Calls, policy: Policy, clock: Clock, hubs: Hubs | None = None) -> None:
-        """Read the books of `calls`; each of the `hubs` has a wallet."""
+    def __init__(
+        self,
+        calls: Calls,
+        policy: Policy,
+        clock: Clock,
+        hubs: Hubs | None = None,
+        paid_by: Callable[[Offer], str | Refusal] = lambda _: "wallet",
+    ) -> None:
+        """Read the books of `calls`; each of the `hubs` has a wallet.
+
+        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why nothing
+        does.
+        """
         self._calls = calls
         self._hubs = hubs or Hubs()
+        self._paid_by = paid_by
         self._policy = policy
         self._clock = clock
 
@@ -185,7 +198,8 @@ class Wallet:
 
         ``lifted_by`` says of each who can lift it, ``no_approval_with`` what of ``jecp_call`` makes a person's approval
         needless, ``tier_unknown`` that it takes a trust tier which nobody knows the agent to have, ``free_call`` that a
-        free call would pay for it. A caps check without a reservation: what other calls take meanwhile is not in it.
+        free call would pay for it, ``paid_with`` what pays where that is not the wallet at the Hub alone. A caps check
+        without a reservation: what other calls take meanwhile is not in it.
 
         Args:
             most: what the call may cost at most by the model's own word, micro-USDC.
@@ -238,9 +252,12 @@ class Wallet:
         if full is not None:
             blocked.append(LIMIT_REACHED)
         free = free_call_words(action, status.get("free_calls_remaining"))
-        if free is None and balance is not None and balance < least:
+        by = self._paid_by(action)
+        if isinstance(by, Refusal):
+            blocked.append(by.code)
+        elif by == "wallet" and free is None and balance is not None and balance < least:
             blocked.append(BALANCE_TOO_LOW)
-        made: dict[str, Any] = {"blocked_by": blocked}
+        made: dict[str, Any] = {"blocked_by": blocked, **paid_with(by)}
         if self._policy.needs_approval(hold):
             blocked.append(APPROVAL_REQUIRED)
             if (lower := self._policy.without_approval(quote)) is not None:

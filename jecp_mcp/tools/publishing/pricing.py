@@ -77,3 +77,18 @@ def _rates(price: Price) -> Iterator[tuple[str, str]]:
             plain = rate.normalize()
             if isinstance(exponent := plain.as_tuple().exponent, int) and exponent >= _FINEST:
                 yield f"{plain:f}", unit
+
+
+def paid_with(by: object) -> dict[str, str]:
+    """What is told of how an action is paid, where that does not go without saying.
+
+    Args:
+        by: ``x402``, ``auto`` for the wallet first, or anything else.
+    """
+    return {"paid_with": _PAID_WITH[by]} if isinstance(by, str) and by in _PAID_WITH else {}
+
+
+_PAID_WITH: Final = {
+    "x402": "x402, from the operator's own wallet",
+    "auto": "the wallet at the Hub or, where it is not enough, x402 from the operator's own",
+}

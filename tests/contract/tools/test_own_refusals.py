@@ -41,8 +41,9 @@ from jecp_mcp.rails.ajp.declarations import distrusted
 from jecp_mcp.rails.base import StoredRequest, account_changed
 from jecp_mcp.rails.flow402 import outcome as flow402
 from jecp_mcp.rails.flow402 import refusals as governed
-from jecp_mcp.rails.jecp import rail
+from jecp_mcp.rails.jecp import rail, x402_payments
 from jecp_mcp.rails.jecp.outcome import Lost, Unreadable, conclude
+from jecp_mcp.rails.jecp.payment_methods import paid_by
 from jecp_mcp.rails.paid_http import refusals as merchants
 from jecp_mcp.rails.paid_http.refusals import Rejected
 from jecp_mcp.rails.x402 import outcome as x402
@@ -354,6 +355,9 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     ),
     "a payment that was taken and brought nothing": (x402.conclude(x402.OnChain(True), PAID).refusal, Charge.YES),
     "a payment that was never taken": (x402.conclude(x402.OnChain(False), PAID).refusal, Charge.NO),
+    "an action that takes nothing the settings allow": (paid_by(replace(ACTION, extra={"payment_methods": ["x402"]}), "wallet", ""), Charge.NO),
+    "an action paid by x402, without a key": (paid_by(replace(ACTION, extra={"payment_methods": ["x402"]}), "auto", ""), Charge.NO),
+    "a Hub that asks for more than is held": (x402_payments._refused("it asks for 0.06 USDC, and 0.05 USDC are held for the call"), Charge.NO),
     "no key to the control plane": (governed.no_key(), Charge.NO),
     "a control plane that gives no token": (governed.no_token("connection refused"), Charge.NO),
     "a control plane that refuses the request": (flow402.conclude(flow402.RequestRefused(403, "Unsupported SDK version."), ASKED_OF).refusal, Charge.NO),

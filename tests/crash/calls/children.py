@@ -27,7 +27,9 @@ ROOM = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 CHILDREN = multiprocessing.get_context("forkserver")
 # By whichever test file the process is started that they are forked from.
-CHILDREN.set_forkserver_preload([f"tests.crash.calls.{one}_worker" for one in ("flow402", "hiring", "paid_http")])
+CHILDREN.set_forkserver_preload(
+    [f"tests.crash.calls.{one}_worker" for one in ("flow402", "hiring", "hub_x402", "paid_http")]
+)
 
 
 class Child:

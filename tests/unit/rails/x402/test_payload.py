@@ -5,7 +5,8 @@ import pytest
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import WireError
-from jecp_mcp.rails.x402.payload import Payload, Terms, nonce_of
+from jecp_mcp.rails.authorizations import nonce_of
+from jecp_mcp.rails.x402.payload import Payload, Terms
 from jecp_mcp.rails.x402.schedule import look_again_at, valid_seconds
 from jecp_mcp.wire.x402.payment import Authorization
 from tests.unit.wire.x402.messages import BASE, PAY_TO, v2_option

@@ -1,0 +1,172 @@
+"""From what was heard of a call that came with a payment to what is proven about its money. Pure: no I/O, no clock.
+
+A signed authorization can be taken until it expires, and a Hub may charge the wallet instead of taking it. So a call is
+free only where neither can have happened: nothing of the payment left; or it expired, the chain says at a final block
+that it was never used, and the Hub, asked after that in a way that can spend nothing, knows of no sale.
+
+==============================================================  ============================================
+what was heard                                                  what follows
+==============================================================  ============================================
+nothing left, at the first attempt                              released
+an answer that was paid by x402                                 charged, until the chain shows otherwise
+an answer that was not                                          in doubt, with its answer, until the chain speaks
+a refusal that says it was charged                              charged, and refused
+X402_SETTLEMENT_REUSED with this call's transaction             charged so, and its answer lost
+any other refusal, the five of x402's too                       in doubt
+silence, a cut, what is no JECP answer                          in doubt
+the chain: used                                                 charged, with the answer if there is one
+the chain: expired and never used, and the Hub knows no sale    released
+the chain: expired and never used, and the wallet paid          charged what the wallet was
+the chain: expired and never used, and the Hub does not say     in doubt
+==============================================================  ============================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
+from jecp_mcp.rails.codes import PAID_ANSWER_LOST, PAYMENT_NEVER_TAKEN
+from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, in_doubt, says_charged, summary
+from jecp_mcp.rails.x402.outcome import OnChain, Paid, is_ours, transaction_of
+from jecp_mcp.wire.jecp.codes import Proof
+from jecp_mcp.wire.jecp.envelope import billing_of, bills
+from jecp_mcp.wire.jecp.errors import charge_proof
+from jecp_mcp.wire.jecp.x402 import settled_before
+from jecp_mcp.wire.x402.settlement import Settlement
+
+METHOD: Final = "x402"
+"""How a bill names what was paid so (JECP 06-x402-integration §5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of one attempt with a payment.
+
+    Attributes:
+        call_id: the call's.
+        hold: what is held for it, micro-USDC.
+        evidence: the Hub's answer, or why there is none.
+        receipt: what it says became of the payment, if that can be read.
+        harmless: whether the attempt could spend nothing: its payment had expired and its mandate allowed nothing.
+    """
+
+    call_id: str
+    hold: MicroUSDC
+    evidence: Evidence
+    receipt: Settlement | None = None
+    harmless: bool = False
+
+
+def conclude_payment(heard: Heard, paid: Paid) -> Outcome:
+    """What is proven by the Hub's word alone."""
+    match heard.evidence:
+        case Replied(Answer() as answer):
+            return _answered(answer, heard.receipt, paid)
+        case Replied(Refusal() as refusal):
+            return _refused(refusal, heard.call_id, paid)
+        case Lost(sent=False, reason=reason) if paid.first:
+            message = f"The Hub could not be reached with the payment: {reason}. It never left; nothing was charged."
+            refusal = Refusal(HUB_UNREACHABLE, message, source="bridge")
+            return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, "the payment never left", 0)
+        case Lost() | Unreadable():
+            found = in_doubt([heard.evidence], heard.hold, replay=not paid.first)
+            sent = not isinstance(heard.evidence, Lost) or heard.evidence.sent
+            return _doubt(found, summary(heard.evidence), attempts=int(sent))
+        case Replied():
+            raise AssertionError("a reply is an answer or a refusal")
+        case _:
+            assert_never(heard.evidence)
+
+
+def with_chain(heard: Heard, said: OnChain, paid: Paid) -> Outcome:
+    """What is proven by the Hub's word, which leaves the call in doubt, and the chain's."""
+    found = conclude_payment(heard, paid)
+    if found.verdict is not Verdict.IN_DOUBT or said.used is None:
+        return replace(found, evidence=f"{found.evidence}; the chain does not say: {said.reason}")
+    wallet = ZERO if found.answer is None or found.answer.billing.charged is False else _charged_to_wallet(found, paid)
+    if said.used:
+        lost = None if found.answer is not None else _answer_lost(paid)
+        amount = MicroUSDC(paid.amount + wallet)
+        evidence = "the chain: the payment was taken" + (", and the wallet charged as well" if wallet else "")
+        return _charged(amount, found.answer, lost, evidence, said.transaction, found.attempts)
+    if found.answer is not None:
+        if wallet:
+            reference = found.answer.billing.reference
+            evidence = "answered, charged to the wallet; the chain: the payment expired and was never taken"
+            return _charged(wallet, found.answer, None, evidence, reference, found.attempts)
+        evidence = "answered, not charged; the chain: the payment expired and was never taken"
+        return Outcome(Verdict.NOT_CHARGED, ZERO, found.answer, None, evidence, found.attempts)
+    if heard.harmless and _knows_no_sale(heard.evidence):
+        refusal = Refusal(
+            PAYMENT_NEVER_TAKEN,
+            "The Hub never took the payment, and can take it no longer: the chain says so, and the Hub knows of no "
+            "sale. Nothing was charged.",
+            source="bridge",
+        )
+        evidence = f"the chain: expired and never taken; {summary(heard.evidence)}"
+        return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, found.attempts)
+    return replace(found, evidence=f"{found.evidence}; the chain: the payment expired and was never taken")
+
+
+def _answered(answer: Answer, receipt: Settlement | None, paid: Paid) -> Outcome:
+    billing = answer.billing
+    taken = receipt is not None and receipt.success and is_ours(receipt, paid)
+    if taken or billing.method == METHOD:
+        transaction = transaction_of(receipt) if taken and receipt is not None else None
+        reference = billing.reference or transaction
+        # The token moves exactly what was signed, whatever the bill says.
+        told = Billing(charged=True, amount=paid.amount, reference=reference, method=METHOD, raw=billing.raw)
+        evidence = "answered, with the Hub's receipt for the payment" if taken else "answered, and billed by x402"
+        return replace(_charged(paid.amount, replace(answer, billing=told), None, evidence, reference, 1), proven=False)
+    evidence = "answered, and not paid by the payment that was sent, which can be taken still"
+    return Outcome(Verdict.IN_DOUBT, ZERO, answer, None, evidence)
+
+
+def _refused(refusal: Refusal, call_id: str, paid: Paid) -> Outcome:
+    if says_charged(refusal) is True:
+        billing = billing_of(refusal.raw)
+        amount = MicroUSDC(max(paid.amount, billing.amount or billing.at_least))
+        return _charged(amount, None, refusal, f"refused, and yet charged: {refusal.code}", billing.reference, 1)
+    transaction = settled_before(refusal, call_id)
+    if transaction is not None:
+        evidence = f"the Hub says that the payment was taken for this call ({refusal.code})"
+        return replace(_charged(paid.amount, None, _answer_lost(paid), evidence, transaction, 1), proven=False)
+    return _doubt(refusal, f"the Hub answered {refusal.code}", attempts=1)
+
+
+def _knows_no_sale(evidence: Evidence) -> bool:
+    """Whether a Hub that was asked for a call by its id said that nothing is in its books under it."""
+    if not (isinstance(evidence, Replied) and isinstance(evidence.reply, Refusal)):
+        return False
+    return charge_proof(evidence.reply) in {Proof.NO, Proof.PAYMENT} and not bills(evidence.reply.raw)
+
+
+def _charged_to_wallet(found: Outcome, paid: Paid) -> MicroUSDC:
+    assert found.answer is not None, "there is an answer"
+    billing = found.answer.billing
+    return billing.amount if billing.amount is not None else MicroUSDC(max(paid.amount, billing.at_least))
+
+
+def _charged(
+    amount: MicroUSDC, answer: Answer | None, refusal: Refusal | None, evidence: str, reference: str | None, count: int
+) -> Outcome:
+    return Outcome(Verdict.CHARGED, amount, answer, refusal, evidence, count, reference)
+
+
+def _doubt(refusal: Refusal, reason: str, *, attempts: int) -> Outcome:
+    return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"a payment was sent: {reason}", attempts)
+
+
+def _answer_lost(paid: Paid) -> Refusal:
+    return Refusal(
+        PAID_ANSWER_LOST,
+        f"The Hub took the payment of {format_usdc(paid.amount)} USDC, and its answer was lost on the way. It was "
+        "charged.",
+        source="bridge",
+    )
