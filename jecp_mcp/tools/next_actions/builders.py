@@ -293,16 +293,6 @@ def ask_for_ruling(case: Case) -> NextAction:
     )
 
 
-def forbidden_since(case: Case) -> NextAction:
-    """A call in doubt that is not sent again, because the operator has forbidden it meanwhile."""
-    return next_action(
-        case,
-        "operator",
-        "Do not repeat it. Tell the user: only the operator can allow it again, or rule on this call. Stop here.",
-        type_="ask_operator",
-    )
-
-
 def buy_again(case: Case) -> NextAction:
     """A call that is over. What was paid for is bought again only when a person says so."""
     if case.end.charge is Charge.NO:

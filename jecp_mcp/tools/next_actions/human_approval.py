@@ -112,3 +112,13 @@ def prepare_anew(case: Case) -> NextAction:
     return next_action(
         case, "agent", "Prepare it again and look at the price.", call=same_call(case.context), type_="prepare"
     )
+
+
+def forbidden_since(case: Case) -> NextAction:
+    """A call in doubt that is not sent again, because the operator has forbidden it meanwhile."""
+    return next_action(
+        case,
+        "operator",
+        "Do not repeat it. Tell the user: only the operator can allow it again, or rule on this call. Stop here.",
+        type_="ask_operator",
+    )

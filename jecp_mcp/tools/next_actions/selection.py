@@ -39,7 +39,7 @@ def choose(end: CallEnd, context: Context) -> NextAction | None:
     case = Case(end, refusal, context, said, kind, "hub" if said is not None else "bridge")
     if end.charge is Charge.UNKNOWN and refusal.code not in _RULED_BY_OPERATOR:
         forbidden = refusal.source == "bridge" and refusal.details.get("because") in PROHIBITIONS
-        return builders.forbidden_since(case) if forbidden else builders.check_status(case)
+        return human_approval.forbidden_since(case) if forbidden else builders.check_status(case)
     if end.charge is Charge.YES:
         # Whatever the code or the Hub says: buying it, or something like it, a second time is a person's decision.
         return builders.buy_again(case)
