@@ -313,7 +313,7 @@ async def test_money_is_asked_for_and_asked_back_at_the_hub_that_it_is_about(
 
         eu.fund("0")
         refused = error_of(await client.call_tool(EU_COUNT, {"text": "no money there"}))
-        assert refused["error"]["code"] == "INSUFFICIENT_BALANCE"
+        assert refused["error"]["code"] == "PAYMENT_REQUIRED"
         step = refused["next_action"]
         assert (step["tool"], step["arguments"]) == ("jecp_topup", {"amount_usd": 5, "hub": "eu"})
         link = output_of(await client.call_tool(step["tool"], step["arguments"]))
