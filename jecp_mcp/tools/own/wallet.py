@@ -81,7 +81,7 @@ class Wallet:
     ) -> None:
         """Read the books of `calls`; `free_calls` are those that came with a registration in this process.
 
-        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why nothing does.
+        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why it is none.
         """
         self._calls = calls
         self._paid_by = paid_by
