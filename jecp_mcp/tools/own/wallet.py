@@ -71,8 +71,7 @@ class Wallet:
     ) -> None:
         """Read the books of `calls`; each of the `hubs` has a wallet.
 
-        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why nothing
-        does.
+        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why it is none.
         """
         self._calls = calls
         self._hubs = hubs or Hubs()
