@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 
 from jecp_mcp.errors import HeldBack, JecpMcpError
+from jecp_mcp.http_failures import failure_words
 
 if TYPE_CHECKING:
     import httpx2
@@ -277,7 +278,7 @@ class Http:
             return await transport.handle_async_request(request)
         except (httpx2.TransportError, OSError) as exc:
             # TLS faults after the handshake come through as they are, and those are OSErrors.
-            raise trail.failed(_reason(exc, self._peer)) from trail.cause(exc)
+            raise trail.failed(failure_words(exc, self._peer)) from trail.cause(exc)
         except (httpx2.InvalidURL, ValueError) as exc:
             # The library's parser lets some of a server's oddities through as ValueError.
             reason = "the answer is not HTTP" if trail.sent else "the request cannot be written as HTTP"
@@ -371,7 +372,7 @@ async def _chunks(
                 if chunk:
                     yield chunk
     except (httpx2.TransportError, OSError, ValueError) as exc:
-        raise trail.failed(_reason(exc, peer)) from trail.cause(exc)
+        raise trail.failed(failure_words(exc, peer)) from trail.cause(exc)
     except zlib.error:
         raise trail.failed("the answer's encoding is damaged") from None
     if inflater is not None and received and not inflater.eof:
@@ -384,21 +385,3 @@ def _lowered(response: httpx2.Response) -> Mapping[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         head[name] = f"{head[name]}, {value}" if name in head else value
     return head
-
-
-def _reason(exc: Exception, peer: str) -> str:
-    """A short cause without anything the request held."""
-    import httpx2
-
-    known: dict[type[Exception], str] = {
-        httpx2.ConnectTimeout: "connecting took too long",
-        httpx2.ReadTimeout: "no answer came in time",
-        httpx2.WriteTimeout: "the request could not be sent in time",
-        httpx2.PoolTimeout: f"every connection to {peer} is busy",
-        httpx2.ConnectError: f"{peer} cannot be reached",
-        httpx2.LocalProtocolError: "the request cannot be written as HTTP",
-        httpx2.RemoteProtocolError: "the connection broke off",
-        httpx2.ReadError: "the connection was lost",
-        httpx2.WriteError: "the connection was lost",
-    }
-    return next((words for kind, words in known.items() if isinstance(exc, kind)), "the exchange failed")

@@ -146,6 +146,12 @@ def says_charged(refusal: Refusal) -> bool | None:
     return said if isinstance(said, bool) else None
 
 
+def refused_by_hub(ended: Outcome) -> bool:
+    """Whether a call ended, without a doubt, with a refusal of the Hub's own, which may ask for a payment."""
+    refused = ended.refusal is not None and ended.refusal.source == "payee"
+    return refused and ended.verdict is Verdict.NOT_CHARGED and ended.answer is None
+
+
 def _success(answer: Answer, verdict: Verdict, budget: MicroUSDC, count: int) -> Outcome:
     billing = answer.billing
     if verdict is not Verdict.CHARGED:

@@ -24,7 +24,7 @@ from jecp_mcp.rails.codes import INVALID_REQUEST
 from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, refused_by_hub
 from jecp_mcp.rails.jecp.partial_output import PartialOutput
 from jecp_mcp.rails.jecp.payload import PaidBy, Payload, pack, unpack
 from jecp_mcp.rails.jecp.payment_methods import paid_by
@@ -171,7 +171,7 @@ class JecpRail:
             ended = await self._paid_by_x402(call, journal, authorized)
         else:
             ended = await self._ended(call.request, door, replay=replay, progress=progress)
-            if not replay and self._payment != "wallet" and _refused_by_hub(ended):
+            if not replay and self._payment != "wallet" and refused_by_hub(ended):
                 ended = await self._paid_by_x402(call, journal, ended)
         self._note(ended)
         if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
@@ -386,12 +386,6 @@ def _unwritable(cause: WireError) -> Refusal:
         f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
     )
-
-
-def _refused_by_hub(ended: Outcome) -> bool:
-    """Whether a call ended, without a doubt, with a refusal of the Hub's own, which may ask for a payment."""
-    refused = ended.refusal is not None and ended.refusal.source == "payee"
-    return refused and ended.verdict is Verdict.NOT_CHARGED and ended.answer is None
 
 
 def _refused_streaming(evidence: Evidence) -> bool:

@@ -13,12 +13,11 @@ from typing import Any, Final
 from jecp_mcp.calls.codes import APPROVAL_SPENT, CALL_IN_PROGRESS, CLOCK_WRONG, SHUTTING_DOWN
 from jecp_mcp.calls.ports import Charge
 from jecp_mcp.clock import parse_iso
-from jecp_mcp.domain.offers import Offer
 from jecp_mcp.jsontext import NOTHING
 from jecp_mcp.money import MICRO_PER_USDC
 from jecp_mcp.rails.codes import ACCOUNT_CHANGED, TOO_LATE_TO_SEND
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
-from jecp_mcp.tools.next_actions.case import Case, Context, at_hub_of, named_hub
+from jecp_mcp.tools.next_actions.case import Case, Context, action_of, at_hub_of, named_hub
 from jecp_mcp.tools.types import Actor, NextAction
 
 TOPUPS_USD: Final = (5, 20, 100)
@@ -385,11 +384,6 @@ def same_call(context: Context) -> tuple[str, Mapping[str, Any]] | None:
     except (TypeError, ValueError, RecursionError):
         return None
     return (context.tool, context.arguments) if length <= MAX_ARGUMENTS else None
-
-
-def action_of(case: Case) -> Offer | None:
-    """What was to be bought."""
-    return case.context.action or case.end.offer
 
 
 _DEFAULT_WAITS: Final[Mapping[str, int]] = {

@@ -76,3 +76,8 @@ def named_hub(case: Case) -> Mapping[str, Any]:
     """The argument that names the Hub that a refusal is about, where that says so."""
     called = case.refusal.details.get("hub")
     return {"hub": called} if case.source == "bridge" and isinstance(called, str) else {}
+
+
+def action_of(case: Case) -> Offer | None:
+    """What was to be bought."""
+    return case.context.action or case.end.offer

@@ -17,13 +17,12 @@ from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.next_actions.builders import (
     DO_NOT_INVENT,
     LACKING,
-    action_of,
     ask_operator,
     next_action,
     other_merchant,
     retry,
 )
-from jecp_mcp.tools.next_actions.case import Case
+from jecp_mcp.tools.next_actions.case import Case, action_of
 from jecp_mcp.tools.publishing.naming import split_version
 from jecp_mcp.tools.types import NextAction
 from jecp_mcp.wire.jecp.tiers import TIER_CALLS, TIERS
