@@ -171,7 +171,7 @@ def test_an_action_the_hub_lost_is_answered_with_those_beside_it() -> None:
 def test_a_payment_by_signature_is_answered_with_what_is_configured(kind: str) -> None:
     said = step("PAYMENT_REQUIRED", offers(), next_action={"type": kind})
     assert (said["type"], said["actor"], said["source"]) == (kind, "operator", "hub")
-    assert "no x402 signer is configured" in said["hint"]
+    assert "(hub.payment)" in said["hint"]
 
 
 LONELY = replace(ACTION, capability="docs/sealing", action="stamp", title="Stamp a seal")
