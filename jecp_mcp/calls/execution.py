@@ -158,9 +158,10 @@ class Execution:
     def _forbidden(self, row: CallRow) -> Refusal | None:
         """Why nothing may leave that could still buy a call: the operator may have forbidden it since it was sent.
 
-        A payee that is known to have taken it on buys nothing anew, and is asked all the same.
+        A payee that is known to have taken it on buys nothing anew, and is asked all the same; that a payment was to be
+        signed says nothing of it yet.
         """
-        if row.mark is not None:
+        if row.mark not in {None, Mark.AUTHORIZED}:
             return None
         return next(self._policy.prohibitions(row.names, row.offer, self._clock.now()), None)
 

@@ -237,13 +237,13 @@ _MANDATE_STEPS: Final[Mapping[str, JSONObject]] = MappingProxyType(
             (
                 "ask_user",
                 "human",
-                "Approve it by jecp-mcp approve, or give the mandate an approve callback; then call again.",
+                "Approve it by jecp-mcp's approve command, or give the mandate an approve callback; then call again.",
                 (calls.APPROVAL_REQUIRED,),
             ),
             (
                 "repair_ledger",
                 "operator",
-                "Run jecp-mcp doctor with the ledger's state folder.",
+                "Run jecp-mcp's doctor command with the ledger's state folder.",
                 (calls.LEDGER_UNAVAILABLE, calls.LEDGER_DAMAGED, calls.CLOCK_WRONG),
             ),
         )

@@ -26,7 +26,7 @@ from jecp_mcp.pages import ReaderTime
 from jecp_mcp.sandbox import account_endpoints, control_endpoints, discovery, html_pages
 from jecp_mcp.sandbox.catalog_pages import CatalogPages
 from jecp_mcp.sandbox.config import SandboxConfig
-from jecp_mcp.sandbox.console.endpoints import Console
+from jecp_mcp.sandbox.console.endpoints import ConsolePages
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
 from jecp_mcp.sandbox.endpoints import (
     Handler,
@@ -82,7 +82,7 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
             *_accounts(hub),
             *_webhooks(hub),
             *_controls(hub),
-            *Console(hub).routes(),
+            *ConsolePages(hub).routes(),
             *(_route(hub, path, handler, method) for method, path, handler in provider_endpoints.ROUTES),
         ],
         middleware=[

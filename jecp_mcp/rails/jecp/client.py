@@ -169,7 +169,7 @@ class HubClient:
         identity: Credentials,
         *,
         seconds: float,
-        before_sending: BeforeSending,
+        before_sending: BeforeSending | None,
         payment: str | None = None,
     ) -> HttpAnswer:
         """One authenticated request, with the ``X-Payment`` that pays for it, if one does. Raises `ExchangeFailed`."""

@@ -17,7 +17,7 @@ from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.http import ExchangeFailed
+from jecp_mcp.http import BeforeSending, ExchangeFailed
 from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.masking import Mask, Masks
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
@@ -230,14 +230,23 @@ class X402Payments:
         signature = sign(key, asset, authorized.authorization)
         accepted = {name: authorized.option[name] for name in ("scheme", "network")}
         _, header = payment_header(Payment(VERSION, authorized.authorization, signature, accepted))
-        door = Door(min(expires, sale.until) if good else sale.until, sale.journal, self._clock)
-        evidence, receipt = await self._ask(sale, door, header, signature, budget=sale.hold if good else ZERO)
+        door = Door(min(expires, sale.until), sale.journal, self._clock)
+        if good:
+            evidence, receipt = await self._ask(sale, header, signature, sale.hold, door.open)
+        else:
+            # It takes no room in a limit, and is asked also where the operator has forbidden the action since.
+            evidence, receipt = await self._ask(sale, header, signature, ZERO, None)
         if isinstance(evidence, Lost) and door.closed is not None:
             evidence = replace(evidence, reason=door.closed.refusal.message)
         return Heard(request.call_id, sale.hold, evidence, receipt, harmless=not good)
 
     async def _ask(
-        self, sale: Sale, door: Door, header: str, signature: bytes, budget: MicroUSDC
+        self,
+        sale: Sale,
+        header: str,
+        signature: bytes,
+        budget: MicroUSDC,
+        before_sending: BeforeSending | None,
     ) -> tuple[Evidence, Settlement | None]:
         request, payload, identity = sale.call.request, sale.payload, sale.identity
         masks = Masks(mask_of(identity), Mask(header), Mask(signature.hex()))
@@ -248,7 +257,7 @@ class X402Payments:
                 body,
                 identity,
                 seconds=payload.timeout_seconds,
-                before_sending=door.open,
+                before_sending=before_sending,
                 payment=header,
             )
         except WireError as exc:

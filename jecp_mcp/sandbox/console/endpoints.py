@@ -33,7 +33,7 @@ _List = Callable[[str | None, Mapping[str, str], Viewer], str]
 _Detail = Callable[[str, str | None, Viewer], str | None]
 
 
-class Console:
+class ConsolePages:
     """The console of a Hub."""
 
     def __init__(self, hub: Hub) -> None:

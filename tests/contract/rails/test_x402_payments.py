@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,13 +307,30 @@ async def test_the_chain_alone_frees_nothing_while_the_hub_is_silent(
 async def test_a_call_in_doubt_is_finished_after_the_settings_changed(
     tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = b"\x07" * 31 + bytes([hub.url[-1].encode()[0]])
+    secret = secrets.token_bytes(32)
     hub.fault("drop_after_charge")
     async with house(tmp_path, hub, monkeypatch, "auto", secret=secret) as home:
         assert (await home.call(EITHER))["charged"] == "unknown"
     async with house(tmp_path, hub, monkeypatch, "wallet", secret=secret) as home:
         await later(home)
         assert (await home.books())[2] == PRICE
+
+
+async def test_a_payment_written_down_is_not_sent_once_its_action_is_denied_and_is_free_once_it_cannot_be_taken(
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, signed: list[bytes]
+) -> None:
+    secret = secrets.token_bytes(32)
+    hub.fault("drop_before")
+    async with house(tmp_path, hub, monkeypatch, secret=secret) as home:
+        assert (await home.call(EITHER))["charged"] == "unknown"
+        home.pass_time(60)
+    mandate = {"deny": ["lab/counting:*"]}
+    async with house(tmp_path, hub, monkeypatch, secret=secret, mandate=mandate) as home:
+        home.clock.ahead += 60
+        await home.bridge.calls.recover()
+        assert (await home.books(), home.paid) == (("in_doubt", PRICE, 0), [])
+        await later(home)
+        assert (await home.books(), home.paid) == (("reconciled_free", PRICE, 0), [])
 
 
 async def test_the_doctor_says_who_pays_the_hub_and_what_is_missing(
