@@ -63,6 +63,8 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     else:
         metered = "" if end.stored else _metering(end)
         said = f"{_paid(end)} {amount} USDC to {payee}{_signed(end)}{metered}{transaction}"
+        if _is_owed(end) and not end.stored:
+            said += "; no wallet paid it, the operator settles it"
     if end.refunded:
         said += f". {came_back(end.refunded, end.amount)[:-1]}"
     # A kept answer's balance is that of another day.

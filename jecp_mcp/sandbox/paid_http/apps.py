@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -47,6 +47,7 @@ def merchant_app(merchant: Merchant, key: str, connections: Connections) -> Star
     return _app(
         connections,
         HttpRoute("/", handle(_show_shop)),
+        HttpRoute("/offers", handle(_show_offers)),
         *(HttpRoute(route.path, sell(route), methods=[route.product.method]) for route in ROUTES),
         HttpRoute("/sandbox/faults", handle(controls.add_fault, key), methods=["POST"]),
         HttpRoute("/sandbox/faults", handle(controls.clear_faults, key), methods=["DELETE"]),
@@ -57,16 +58,24 @@ def merchant_app(merchant: Merchant, key: str, connections: Connections) -> Star
 
 
 async def _show_shop(_request: Request) -> dict[str, Any]:
-    sold = [
+    who = "The sandbox's: it takes test money only, by x402. One thing in many ways of asking for money: /offers"
+    return {"merchant": who, "routes": _listed(route for route in ROUTES if not route.path.startswith("/offers/"))}
+
+
+async def _show_offers(_request: Request) -> dict[str, Any]:
+    return {"routes": _listed(route for route in ROUTES if route.path.startswith("/offers/"))}
+
+
+def _listed(routes: Iterable[Route]) -> list[dict[str, str]]:
+    return [
         {
             "method": route.product.method,
             "path": route.path,
             "price_usd": "0" if route.style == "free" else format_usdc(route.price),
             "description": route.product.description,
         }
-        for route in ROUTES
+        for route in routes
     ]
-    return {"merchant": "The sandbox's: it takes test money only, by x402.", "routes": sold}
 
 
 def facilitator_app(facilitator: Facilitator, connections: Connections) -> Starlette:

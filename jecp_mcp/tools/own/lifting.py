@@ -35,11 +35,19 @@ def lifted_by(codes: Iterable[str], *, never_room: bool = False) -> dict[str, st
 def said_once(rows: Iterable[dict[str, object]]) -> dict[str, str]:
     """What `rows` say under ``lifted_by``, of all codes together; each keeps only what is otherwise with it."""
     held = list(rows)
-    general: dict[str, str] = {}
+    said: dict[str, set[str]] = {}
     for row in held:
-        own = row.pop("lifted_by", None)
-        if isinstance(own, dict):
-            general |= lifted_by(own)
-            if other := {code: who for code, who in own.items() if who != general[code]}:
-                row["lifted_by"] = other
+        for code, who in _own(row).items():
+            said.setdefault(code, set()).add(who)
+    general = {code: next(iter(words)) if len(words) == 1 else lifted_by([code])[code] for code, words in said.items()}
+    for row in held:
+        if other := {code: who for code, who in _own(row).items() if who != general[code]}:
+            row["lifted_by"] = other
+        else:
+            row.pop("lifted_by", None)
     return general
+
+
+def _own(row: Mapping[str, object]) -> dict[str, str]:
+    own = row.get("lifted_by")
+    return own if isinstance(own, dict) else {}

@@ -54,7 +54,8 @@ async def refund(
     step = NextAction(
         "check_status",
         "agent",
-        "The provider answers within a day or so. Ask later what became of it; do not ask for the refund again.",
+        "The provider answers within a day or so, and nine tenths can come back. Ask later what became of it; do not "
+        "ask for the refund again.",
         "bridge",
         tool="jecp_refund",
         arguments={},

@@ -123,6 +123,7 @@ async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwi
     async with opened(tmp_path, goods=GOODS, mandate=mandate, account=account) as shop:
         bought = await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
         found = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
+        alone = told(await shop.dispatcher.call("jecp_search", {"query": "render video", "limit": 1}, ME))
         free = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
     assert not bought.is_error
     rows = {row["tool"]: row for row in found["results"]}
@@ -130,6 +131,9 @@ async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwi
     assert rows["docs_invoice_render"]["blocked_by"] == ["LIMIT_REACHED"]
     assert "lifted_by" not in rows["docs_invoice_render"]
     assert rows["media_video_render"]["lifted_by"] == {"LIMIT_REACHED": "operator"}
+    assert alone["results"][0]["tool"] == "media_video_render"
+    assert alone["lifted_by"]["LIMIT_REACHED"] == "operator", "what holds for all is said once, and nothing else"
+    assert "lifted_by" not in alone["results"][0]
     assert "lifted_by" not in free
 
 

@@ -36,7 +36,7 @@ def sections() -> dict[str, type[Any]]:
 def uncommented() -> str:
     """The example with its commented-out keys and blocks switched on."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    return "\n".join(re.sub(r"^# (?=[a-z_]+ = |\[\[)", "", line) for line in lines)
+    return "\n".join(re.sub(r"^# (?=[a-z0-9_]+ = |\[\[)", "", line) for line in lines)
 
 
 def test_the_example_settings_are_exactly_the_defaults() -> None:
