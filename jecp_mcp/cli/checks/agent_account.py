@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from stat import S_ISREG
 
 from jecp_mcp.cli.checks.configuration import NO_PURCHASE
 from jecp_mcp.cli.checks.hub_answers import about
@@ -105,7 +106,7 @@ def close_credentials(state: Path) -> list[str]:
     path = state / FILE
     try:
         found = path.stat()
-        if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+        if S_ISREG(found.st_mode) and found.st_mode & 0o077 and found.st_uid == os.geteuid():
             path.chmod(0o600)
             return [f"{path} is readable by its owner only; if others could read the key, have it replaced"]
     except FileNotFoundError:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 
 import apsw
@@ -219,7 +220,8 @@ class LedgerFile:
             found = self.path.stat()
             if found.st_size == 0 and self._lock.marked:
                 raise LedgerDamaged(f"the ledger {self.path} is empty, though it was written before") from None
-            if found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            # A folder in its place is refused when it is opened, and stays as open to others as it is.
+            if S_ISREG(found.st_mode) and found.st_mode & 0o077 and found.st_uid == os.geteuid():
                 self.path.chmod(0o600)
 
     def _prepare(self, connection: apsw.Connection) -> None:

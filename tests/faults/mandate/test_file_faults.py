@@ -308,12 +308,14 @@ async def test_a_ledger_that_could_not_be_opened_opens_when_it_can(
 @pytest.mark.anyio
 async def test_a_path_that_can_hold_no_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    tmp_path.chmod(0o755)
     for path in (tmp_path / "file" / "ledger.db", tmp_path):
         ledger = open_ledger(path)
         await refuses(ledger, LedgerUnavailable, "cannot be")
         with pytest.raises(LedgerUnavailable):
             await ledger.rows()
         await ledger.close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o755, "a folder is not shut to others because somebody named it"
 
 
 @pytest.mark.anyio
