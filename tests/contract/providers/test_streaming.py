@@ -186,3 +186,23 @@ def test_a_silent_provider_is_given_up_and_an_endless_one_ended(
     assert b"STREAM_TIMEOUT" in buyer.send(request, **STREAM).content
     assert closed.wait(60), "the provider went on working"
     assert buyer.books()["transactions"] == []
+
+
+@pytest.mark.requirement("WIRE-4.3-7")
+def test_a_buyer_that_leaves_ends_the_providers_work_too(place: House, seller: Seller) -> None:
+    provider, buyer, closed = selling(seller, TELLS), place.buyer(), threading.Event()
+
+    @provider.action("tell")
+    async def endless(call: Call) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield call.id
+        finally:
+            closed.set()
+
+    request = asked(buyer, seller)
+    with place.http.stream("POST", "/v1/invoke", json=request, headers={**buyer.auth, **STREAM}) as answer:
+        next(line for line in answer.iter_lines() if line == "event: chunk")
+        assert not closed.is_set()
+    assert closed.wait(60), "the provider went on working"
+    assert buyer.books()["transactions"] == []
