@@ -472,7 +472,7 @@ def test_a_facilitator_that_does_not_say_what_became_of_a_payment(
     subcause: str | None,
 ) -> None:
     if said is None:
-        monkeypatch.setattr("jecp_mcp.sandbox.x402_payments._FACILITATOR_SECONDS", 0.05)
+        monkeypatch.setattr("jecp_mcp.sandbox.x402_payments._FACILITATOR_SECONDS", 1.0)
         says.answers.clear()
     else:
         says.says["settle"] = said[0], said[1].replace(b"%s", _settled(payer))
