@@ -174,6 +174,7 @@ def _controls(hub: Hub) -> list[Route]:
         _route(hub, "/sandbox/catalog", with_key(control_endpoints.change_catalog), "POST"),
         _route(hub, "/sandbox/wallet", with_key(control_endpoints.set_wallet), "POST"),
         _route(hub, "/sandbox/clock", with_key(control_endpoints.advance_clock), "POST"),
+        _route(hub, "/sandbox/x402", with_key(control_endpoints.switch_x402), "POST"),
         _route(hub, "/sandbox/books", control_endpoints.show_books),
         _route(hub, "/sandbox/refunds/{id}", with_key(control_endpoints.resolve_refund), "POST"),
     ]
@@ -198,7 +199,8 @@ def _discovery(hub: Hub) -> list[Route]:
 
     async def guide(hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         cached = "public, max-age=300, must-revalidate"
-        return json_reply(discovery.agent_guide(hub.config, hub.catalog, dialect), cache_control=cached)
+        shown = discovery.agent_guide(hub.config, hub.catalog, hub.x402_switch.accepted, dialect)
+        return json_reply(shown, cache_control=cached)
 
     async def card(_hub: Hub, _request: Request, dialect: Dialect) -> Reply:
         return json_reply(discovery.agent_card(dialect), cache_control="public, max-age=3600")

@@ -17,10 +17,11 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.pricing import usd
 from jecp_mcp.sandbox.success_answers import sunset_headers, sunset_refusal
-from jecp_mcp.sandbox.x402_payments import METHOD, Accepted, payment_block, requirements
+from jecp_mcp.sandbox.x402_payments import METHOD, Accepted, X402Switch, payment_block, requirements
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 _SWEEP_EVERY = 1_000
+_ELSEWHERE = {"type": "discover", "hint": "Look for another action or try later. Money in the wallet does not help."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,11 @@ class AcceptedCall:
 class CallChecks:
     """What a request must pass."""
 
-    def __init__(self, config: SandboxConfig, database: HubDatabase, agents: Agents, catalog: Catalog) -> None:
+    def __init__(
+        self, config: SandboxConfig, database: HubDatabase, agents: Agents, catalog: Catalog, x402: X402Switch
+    ) -> None:
         self._config, self._database, self._agents, self._catalog = config, database, agents, catalog
+        self._x402 = x402
         self._calls_until_sweep = _SWEEP_EVERY
 
     def authenticate(
@@ -188,10 +192,10 @@ class CallChecks:
 
     def asked(self, call: Call, listing: Listing, offer: Offer) -> dict[str, Any]:
         """The ``payment`` of a refusal for want of money."""
-        return _payment(call.dialect, self._config.x402, listing, offer)
+        return _payment(call.dialect, self._x402.accepted, listing, offer)
 
     def _check_money(self, call: Call, agent: Agent, listing: Listing, offer: Offer, *, free: bool) -> None:
-        price, methods, x402 = offer.tariff.base, offer.payment_methods, self._config.x402
+        price, methods, x402 = offer.tariff.base, offer.payment_methods, self._x402.accepted
         if call.budget is not None and call.budget < price:
             raise Refused(
                 "INSUFFICIENT_BUDGET",
@@ -205,14 +209,20 @@ class CallChecks:
                 message = "This action is not paid by x402; the payment was not used."
                 raise Refused("X402_NOT_ACCEPTED", message, details={"subcause": subcause})
         elif methods == [METHOD] and not free:
-            raise Refused(
-                "PAYMENT_REQUIRED",
-                f"This action costs {format_usdc(price)} USDC and is paid by x402 only.",
-                details={"required_usdc": usd(price), "subcause": "x402_only"},
-                payment=self.asked(call, listing, offer),
-            )
+            raise _paid_by_x402_only(price, None if x402 is None else self.asked(call, listing, offer))
         elif not free and agent.balance < price:
             raise balance_too_low(agent.balance, price, self.asked(call, listing, offer))
+
+
+def _paid_by_x402_only(price: MicroUSDC, payment: Mapping[str, Any] | None) -> Refused:
+    return Refused(
+        "PAYMENT_REQUIRED",
+        f"This action costs {format_usdc(price)} USDC and is paid by x402 only"
+        + ("." if payment is not None else ", which this Hub does not take at present."),
+        details={"required_usdc": usd(price)},
+        next_action=_ELSEWHERE if payment is None else payment["next_action"],
+        payment=payment,
+    )
 
 
 def balance_too_low(balance: int, price: MicroUSDC, payment: Mapping[str, Any]) -> Refused:

@@ -16,6 +16,7 @@ gets as at a Hub, by a topup and its checkout page, where nobody pays: what limi
 - ``POST /sandbox/refunds/{id}``: ``{"decision": "approve"|"deny", "note"?}``, the provider's part.
 - ``POST /sandbox/clock``: ``{"advance_seconds": 86400}`` moves the Hub's time forward, for good: refunds are approved,
   deliveries are due, windows end. Nobody else's clock moves: webhooks are dated by the machine's.
+- ``POST /sandbox/x402``: ``{"enabled": false}`` and nothing is paid by x402 until it is true again.
 - ``GET /sandbox/deliveries`` (the agent's headers; ``?status=dead`` for the dead letters): what its webhooks were told;
   ``POST /sandbox/deliveries/{id}`` sends a dead letter again.
 """
@@ -150,3 +151,14 @@ async def advance_clock(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
         raise Refused("INVALID_REQUEST", f"advance_seconds must be a whole number, {left} at most.")
     hub.advance_clock(seconds)
     return json_reply({"now": iso(hub.clock.now()), "ahead_seconds": hub.clock.ahead_ms // 1000})
+
+
+async def switch_x402(hub: Hub, request: Request, _dialect: Dialect) -> Reply:
+    """``POST /sandbox/x402``."""
+    enabled = (await _read_own_json(request)).get("enabled")
+    if not isinstance(enabled, bool):
+        raise Refused("INVALID_REQUEST", "enabled must be true or false.")
+    if hub.x402 is None:
+        raise Refused("INVALID_REQUEST", "This Hub takes no x402: it was started without a facilitator.")
+    hub.x402_switch.turn(on=enabled)
+    return json_reply({"enabled": enabled})

@@ -18,6 +18,7 @@ from jecp_mcp.sandbox.hub_database import ANSWER_WINDOW_MS
 from jecp_mcp.sandbox.revenue_split import HUB_PERCENT, PAYMENT_PERCENT, PROVIDER_PERCENT
 from jecp_mcp.sandbox.success_answers import ENGINE
 from jecp_mcp.sandbox.webhooks.dispatcher import AT_ONCE
+from jecp_mcp.sandbox.x402_payments import Accepted, paid_by_either
 from jecp_mcp.wire.jecp.envelope import MAX_ANSWER_BYTES, MAX_INPUT_BYTES, MAX_METADATA_BYTES, MAX_REQUEST_BYTES
 
 SPEC_VERSION = "1.0.2"
@@ -25,8 +26,8 @@ OPERATOR = "jecp-mcp, on this machine"
 MAX_LLMS_BYTES = 50_000
 
 
-def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> dict[str, Any]:
-    """``/.well-known/agent-guide.json``."""
+def agent_guide(config: SandboxConfig, catalog: Catalog, x402: Accepted | None, dialect: Dialect) -> dict[str, Any]:
+    """``/.well-known/agent-guide.json``; `x402` is what is taken by it at present."""
     origin = dialect.origin
     builtins = catalog.listings(builtin=True)
     return {
@@ -72,7 +73,7 @@ def agent_guide(config: SandboxConfig, catalog: Catalog, dialect: Dialect) -> di
         "documentation": {"homepage": origin, "spec": "https://github.com/jecpdev/jecp-spec"},
         "rate_limits_default_rpm": dict(config.rate_limits_rpm),
         "currencies_accepted": ["USD", "USDC"],
-        "payment_methods_supported": ["stripe"] if config.x402 is None else ["stripe", "x402"],
+        **({"payment_methods_supported": ["stripe"]} if x402 is None else paid_by_either(x402)),
         "idempotency": {"window_seconds": ANSWER_WINDOW_MS // 1000},
         "limits": {
             "request_bytes": MAX_REQUEST_BYTES,

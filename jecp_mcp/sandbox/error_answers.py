@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from jecp_mcp import jsontext
@@ -209,7 +210,17 @@ def refusal_reply(refused: Refused, dialect: Dialect, call_id: str | None = None
     if refused.retry_after is not None:
         headers["retry-after"] = str(refused.retry_after)
     status = refused.status or status_of(refused.code, dialect)
+    if status == HTTPStatus.PAYMENT_REQUIRED:
+        headers["www-authenticate"] = _challenge(refused.payment)
     return Reply(status, jsontext.dumps(failed_envelope(refused, dialect, call_id)), headers)
+
+
+def _challenge(payment: Mapping[str, Any] | None) -> str:
+    """``WWW-Authenticate`` of a 402, by the ways to pay that it names (JECP 06-x402-integration §11.3)."""
+    ways = {} if payment is None else {one["scheme"]: one for one in payment["accepts"]}
+    if "exact" not in ways:
+        return "Bearer"
+    return "x402, Bearer" if len(ways) > 1 else f'x402, scheme="exact", network="{ways["exact"]["network"]}"'
 
 
 _SPEC_TYPES = {"refresh_mandate": "renew_mandate", "retry_after": "wait", "see_manifest": "lookup_schema"}

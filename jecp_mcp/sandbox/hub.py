@@ -40,7 +40,7 @@ from jecp_mcp.sandbox.sales import Sales, StoredAnswer
 from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
 from jecp_mcp.sandbox.webhooks.outbox import Outbox
 from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
-from jecp_mcp.sandbox.x402_payments import X402Payments, read_sent, receipt_header, requirements
+from jecp_mcp.sandbox.x402_payments import X402Payments, X402Switch, read_sent, receipt_header, requirements
 
 _AHEAD = "clock_ahead_ms"
 
@@ -97,7 +97,8 @@ class Hub:
         except SettingsError:
             self.close()
             raise
-        self.checks = CallChecks(config, self.database, self.agents, self.catalog)
+        self.x402_switch = X402Switch(config.x402, self.database)
+        self.checks = CallChecks(config, self.database, self.agents, self.catalog, self.x402_switch)
         self.composites = Composites(self.catalog, self.checks, self.clock, self.fulfilment.run)
         self.database.sweep(now)
         self.agent_id, self.api_key = self.agents.default_agent(config.opening_balance, config.free_calls, now)

@@ -29,12 +29,14 @@ from jecp_mcp.wire.jecp.x402 import RECEIPT_HEADER, VERSION, from_version_1
 from jecp_mcp.wire.values import mapping
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET, Asset
 from jecp_mcp.wire.x402.payment import V1_HEADER, Payment, payment_json, read_payment
+from jecp_mcp.wire.x402.secp256k1 import keccak256
 from jecp_mcp.wire.x402.settlement import Settlement, read_settlement_json, settlement_json
 from jecp_mcp.wire.x402.values import encode_header
 
 SPLITTER: Final = "0x4a45435000000000000000000000000000005917"
 """Whom the Hub's challenges let pay: nobody has a key to it."""
 METHOD: Final = "x402"
+_SWITCHED_OFF: Final = "x402_switched_off"
 MAX_HEADER: Final = 8 * 1024
 _VALID_SECONDS: Final = 60
 _TTL_SECONDS: Final = 30
@@ -48,12 +50,19 @@ _SUBCAUSES: Final[Mapping[str, str]] = {
     reasons.RECIPIENT_MISMATCH: "payto_mismatch",
     reasons.NETWORK_MISMATCH: "network_mismatch",
     reasons.NO_CONTRACT: "asset_mismatch",
+    reasons.NO_DOMAIN: "asset_mismatch",
+    reasons.NAME_MISMATCH: "asset_mismatch",
+    reasons.VERSION_MISMATCH: "asset_mismatch",
+    reasons.NOT_EIP3009: "asset_mismatch",
+    reasons.INVALID_PAYLOAD: "payload_decode_error",
+    reasons.INVALID_VERSION: "payload_decode_error",
     reasons.VALID_BEFORE: "expired",
+    reasons.VALID_AFTER: "expired",
     reasons.NONCE_USED: "nonce_reused",
     reasons.UNSUPPORTED_SCHEME: "unsupported_scheme",
     reasons.BALANCE: "insufficient_funds",
 }
-"""JECP's word for a facilitator's reason (JECP 03-errors §3.8)."""
+"""JECP's word for a facilitator's reason (JECP 03-errors §3.8, JECP 06-x402-integration §4.4); there are no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,24 @@ def read_sent(headers: Mapping[str, str], *, streaming: bool) -> Sent | None:
     return Sent(payment, hashlib.sha256(base64.b64decode(given[0])).digest())
 
 
+class X402Switch:
+    """What a Hub takes by x402 at present; its operator switches it off and on (JECP 06-x402-integration §6.3)."""
+
+    def __init__(self, accepted: Accepted | None, database: HubDatabase) -> None:
+        self._accepted, self._database = accepted, database
+        self._on = not database.meta(_SWITCHED_OFF)
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """None while nothing is taken so."""
+        return self._accepted if self._on else None
+
+    def turn(self, *, on: bool) -> None:
+        """Switch it, for good. A call that was let in with its payment before is still done."""
+        self._database.set_meta(_SWITCHED_OFF, "" if on else "yes")
+        self._on = on
+
+
 class X402Payments:
     """The payments of a `HubDatabase`."""
 
@@ -142,7 +169,7 @@ class X402Payments:
         try:
             settled = read_settlement_json(await self._ask("settle", payment, entry))
         except WireError as exc:
-            raise _unreachable("signature_pin_mismatch", f"The facilitator's answer cannot be read: {exc}.") from exc
+            raise _unreachable(f"The facilitator's answer cannot be read: {exc}.") from exc
         if settled.pending:
             raise _timeout("chain_congested", "The facilitator's transaction waits for its block.")
         if not settled.success:
@@ -181,18 +208,19 @@ class X402Payments:
         except ExchangeFailed as exc:
             if exc.sent:
                 raise _timeout("facilitator_slow", "The facilitator did not answer in time.") from exc
-            raise _unreachable("connection_refused", "The facilitator cannot be reached.") from exc
+            raise _unreachable("The facilitator cannot be reached.", subcause="connection_refused") from exc
         except WireError as exc:
-            raise _unreachable("signature_pin_mismatch", f"The facilitator answered with an error: {exc}.") from exc
+            raise _unreachable(f"The facilitator's answer cannot be read: {exc}.") from exc
         if heard.status != _OK:
-            raise _unreachable("signature_pin_mismatch", f"The facilitator answered with status {heard.status}.")
+            raise _unreachable(f"The facilitator answered with status {heard.status}.")
         return found
 
 
 def requirements(accepted: Accepted, capability: str, action: str, price: MicroUSDC, origin: str) -> dict[str, Any]:
     """What a call costs by x402, as a facilitator reads it. The Hub alone says what is asked: never the payer."""
     asset = accepted.asset
-    splitter_id = hashlib.sha256(f"{capability.partition('/')[0]}:{action}".encode()).hexdigest()
+    # By JECP 06-x402-integration §8.3 anybody can make it.
+    splitter_id = keccak256(f"{capability.partition('/')[0]}:{action}".encode()).hex()
     return {
         "scheme": "exact",
         "network": asset.v1_network,
@@ -227,22 +255,40 @@ def payment_block(wallet: Mapping[str, Any] | None, accepted: Accepted | None, e
     return block
 
 
+def paid_by_either(accepted: Accepted) -> dict[str, Any]:
+    """What the agent guide says of the ways to pay (JECP 05-discovery §4.4.1)."""
+    asset = accepted.asset
+    token = {"address": asset.address, "symbol": asset.symbol, "decimals": asset.decimals, "network": asset.v1_network}
+    x402 = {
+        "facilitator_url": accepted.facilitator,
+        "supported_networks": [asset.v1_network],
+        "supported_assets": [token],
+        "splitter_contract": accepted.pay_to,
+        "x402_version": VERSION,
+    }
+    return {"payment_methods_supported": ["stripe", METHOD], "x402": x402}
+
+
 def receipt_header(settled: Settlement) -> tuple[str, str]:
     """``X-Payment-Response`` (JECP 06-x402-integration §5)."""
     return RECEIPT_HEADER, encode_header(settlement_json(settled))
 
 
 def _unusable(reason: str) -> Refused:
-    return _invalid(_SUBCAUSES.get(reason, reason), f"The facilitator refused the payment: {reason}.")
+    return _invalid(_SUBCAUSES.get(reason), f"The facilitator refused the payment: {reason}.")
 
 
-def _invalid(subcause: str, message: str) -> Refused:
-    return Refused("X402_PAYMENT_INVALID", message, details={"subcause": subcause})
+def _invalid(subcause: str | None, message: str) -> Refused:
+    return Refused("X402_PAYMENT_INVALID", message, details=_named(subcause))
+
+
+def _named(subcause: str | None) -> dict[str, Any]:
+    return {} if subcause is None else {"subcause": subcause}
 
 
 def _timeout(subcause: str, message: str) -> Refused:
     return Refused("X402_SETTLEMENT_TIMEOUT", message, details={"subcause": subcause}, retry_after=_TTL_SECONDS)
 
 
-def _unreachable(subcause: str, message: str) -> Refused:
-    return Refused("X402_FACILITATOR_UNREACHABLE", message, details={"subcause": subcause}, retry_after=_TTL_SECONDS)
+def _unreachable(message: str, *, subcause: str | None = None) -> Refused:
+    return Refused("X402_FACILITATOR_UNREACHABLE", message, details=_named(subcause), retry_after=_TTL_SECONDS)

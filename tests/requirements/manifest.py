@@ -3,7 +3,7 @@
 One file a document of the specification, `headings.toml` of `tests/unit/citations` says of which commit. ``[musts]``
 counts how often a section says MUST, MUST NOT or REQUIRED; each occurrence stands in one row, and where a list follows
 one occurrence, each further item has a row with ``musts = 0``. What only defines the words, quotes them or names a plan
-is not counted; of the x402 document, what binds every Hub (§11); of a conformance case, its description.
+is not counted; of a conformance case, its description.
 
 A row has the section, whom it concerns, what it says in our own words, and one of:
 

@@ -152,7 +152,9 @@ def changed(**changes: Any) -> dict[str, Any]:
         ),
     ],
 )
-@pytest.mark.requirement("MANIFEST-5-2", "MANIFEST-6.1-2", "MANIFEST-6.1-7", "MANIFEST-6.1-8", "MANIFEST-7.1-1")
+@pytest.mark.requirement(
+    "MANIFEST-5-2", "MANIFEST-6.1-2", "MANIFEST-6.1-7", "MANIFEST-6.1-8", "MANIFEST-7.1-1", "PAYMENT-8.9-1"
+)
 def test_a_manifest_that_breaks_a_rule_is_refused_by_its_place(
     verified: Seller, changes: dict[str, Any], place_named: str
 ) -> None:

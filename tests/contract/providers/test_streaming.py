@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -185,4 +186,26 @@ def test_a_silent_provider_is_given_up_and_an_endless_one_ended(
     request = asked(buyer, seller)
     assert b"STREAM_TIMEOUT" in buyer.send(request, **STREAM).content
     assert closed.wait(60), "the provider went on working"
+    assert buyer.books()["transactions"] == []
+
+
+@pytest.mark.requirement("WIRE-4.3-7")
+def test_a_buyer_that_leaves_ends_the_providers_work_too(place: House, seller: Seller) -> None:
+    provider, buyer, closed = selling(seller, TELLS), place.buyer(), threading.Event()
+
+    @provider.action("tell")
+    async def endless(call: Call) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield call.id
+                # Nothing else ends it: not the bytes of an answer, nor a silence.
+                await asyncio.sleep(0.02)
+        finally:
+            closed.set()
+
+    request = asked(buyer, seller)
+    with place.http.stream("POST", "/v1/invoke", json=request, headers={**buyer.auth, **STREAM}) as answer:
+        next(line for line in answer.iter_lines() if line == "event: chunk")
+        assert not closed.is_set()
+    assert closed.wait(30), "the provider went on working"
     assert buyer.books()["transactions"] == []

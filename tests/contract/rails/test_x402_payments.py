@@ -70,6 +70,7 @@ async def later(home: House) -> None:
 
 
 @pytest.mark.parametrize(("payment", "tool"), [("auto", EITHER), ("auto", ONLY), ("x402", EITHER), ("x402", ONLY)])
+@pytest.mark.requirement("PAYMENT-3-1")
 async def test_an_action_is_bought_by_x402_and_the_chain_confirms_it(
     tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, payment: str, tool: str
 ) -> None:

@@ -183,6 +183,7 @@ def test_wire_must_429_retry_after(hub: Conforming) -> None:
     assert details["retry_after_seconds"] == int(limited.headers["retry-after"])
 
 
+@pytest.mark.requirement("PAYMENT-10-2")
 def test_each_case_stands_in_the_document_with_its_test_or_its_reason() -> None:
     rows = re.findall(r"^\| `(JECP-[A-Z0-9-]+)` \| (.+) \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     named = {text.strip("`") for _, text in rows if text.startswith("`")}
@@ -192,7 +193,7 @@ def test_each_case_stands_in_the_document_with_its_test_or_its_reason() -> None:
     assert len(rows) == len({case for case, _ in rows}) == 17
 
 
-@pytest.mark.requirement("PAYMENT-11.1-1", "PAYMENT-11.2-1", "PAYMENT-11.2-2")
+@pytest.mark.requirement("PAYMENT-5-2", "PAYMENT-11.1-1", "PAYMENT-11.2-1", "PAYMENT-11.2-2")
 def test_what_cannot_be_cached_or_read_by_pages_says_so(hub: Conforming) -> None:
     answers = [hub.call(), hub.call(capability="none"), hub.call("/v1/invoke", headers=False, mandate=None)]
     answers += [

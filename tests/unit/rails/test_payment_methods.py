@@ -42,6 +42,7 @@ NOBODY, PAYER, PAYEE = "", "0x" + "ab" * 20, "0x" + "cd" * 20
         ([7], "wallet", NOBODY, "wallet"),
     ],
 )
+@pytest.mark.requirement("PAYMENT-7.3-2", "DISCOVERY-4.4.1-2")
 def test_an_action_is_paid_with_what_it_takes_and_the_operator_wants(
     methods: Any, setting: PaidBy, payer: str, by: str
 ) -> None:

@@ -1,3 +1,5 @@
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -35,6 +37,16 @@ def test_what_one_side_sends_the_other_reads(payment: Payment, name: str) -> Non
     sent = payment_header(payment)
     assert sent[0] == name
     assert read_payment({sent[0].lower(): sent[1]}) == payment
+
+
+@pytest.mark.requirement("PAYMENT-3.1-1")
+def test_a_header_is_one_line_of_standard_base64() -> None:
+    # Bytes that the alphabet for addresses would write otherwise.
+    _, value = payment_header(Payment(1, AUTHORIZATION, SIGNATURE, {"scheme": "exact", "network": "ÿ?ÿ~base"}))
+    text = base64.b64decode(value, validate=True)
+    assert base64.b64encode(text).decode() == value
+    assert json.loads(text.decode())["network"] == "ÿ?ÿ~base"
+    assert (text[:1], text[-1:]) == (b"{", b"}")
 
 
 def test_the_chosen_entry_and_what_was_declared_go_back_unchanged() -> None:
