@@ -272,8 +272,8 @@ class JecpClient(HubConnection):
             ValueError: as `invoke`.
         """
         if self._by_mandate(label, expires_at=expires_at, request_id=request_id):
-            heard = JecpStream(*await self._open().stream(capability, action, arguments, most_of(budget), label))
-            async with aclosing(heard):
+            opening = self._open().stream(capability, action, arguments, most_of(budget), label)
+            async with opening as events, aclosing(JecpStream(*events)) as heard:
                 yield heard
             return
         bought = capability, action, arguments

@@ -193,7 +193,7 @@ class X402Error(JecpError):
 
     @property
     def subcause(self) -> str | None:
-        """Why, in the Hub's word for it (JECP 06-x402-integration §5)."""
+        """Why, in the Hub's word for it (JECP 06-x402-integration §4.4)."""
         return self._detail("subcause")
 
 

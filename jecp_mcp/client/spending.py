@@ -191,9 +191,10 @@ class MandatedCalls:
         offer = await self._offer(capability, action)
         return self._delivered(await self._buy(_Watch(asked=self._approve), offer, arguments, most, label))
 
+    @asynccontextmanager
     async def stream(
         self, capability: str, action: str, arguments: Mapping[str, Any], most: MicroUSDC | None, label: str
-    ) -> tuple[Callable[[], str | None], AsyncGenerator[StreamEvent, None]]:
+    ) -> AsyncIterator[tuple[Callable[[], str | None], AsyncGenerator[StreamEvent, None]]]:
         """Buy one call and hear of it: what says its id once it has one, and its events with its result at the end.
 
         Whoever stops listening leaves the call to its end, which the identical call then brings.
@@ -217,7 +218,8 @@ class MandatedCalls:
 
         assert self._tasks is not None, "a client with a mandate is open"
         self._tasks.start_soon(run)
-        return (lambda: watch.call_id), self._heard(receive)
+        with receive:
+            yield (lambda: watch.call_id), self._heard(receive)
 
     async def find_out(self, call_id: str) -> InvokeResult:
         """What became of a call of this ledger; its payee is asked where that is not known.
@@ -274,11 +276,10 @@ class MandatedCalls:
     async def _heard(
         self, receive: MemoryObjectReceiveStream[StreamEvent | Exception]
     ) -> AsyncGenerator[StreamEvent, None]:
-        with receive:
-            async for event in receive:
-                if isinstance(event, Exception):
-                    raise event
-                yield self._delivered(event) if isinstance(event, InvokeResult) else event
+        async for event in receive:
+            if isinstance(event, Exception):
+                raise event
+            yield self._delivered(event) if isinstance(event, InvokeResult) else event
 
     async def _offer(self, capability: str, action: str) -> Offer:
         """What an action costs now.
@@ -315,6 +316,6 @@ class MandatedCalls:
 async def _give(send: MemoryObjectSendStream[StreamEvent | Exception], event: StreamEvent | Exception) -> None:
     try:
         await send.send(event)
-    except anyio.BrokenResourceError:
-        # Nobody listens any more; the call itself goes on.
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        # Nobody listens any more, or the client is closing; the call itself goes on.
         return
