@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,12 @@ class Buyer:
         self.key, self.address = f"0x{secret.hex()}", PrivateKey(secret).address
         hub.shop.http.post(hub.shop.where["faucet"], json={"address": self.address}).raise_for_status()
 
-    def client(self, payment: Any, daily_usdc: str = "1", **x402: Any) -> JecpClient:
+    def client(self, payment: Any, limits: Mapping[str, str] | None = None, **x402: Any) -> JecpClient:
         return JecpClient(
             self.hub.agent_id,
             self.hub.api_key,
             base_url=self.hub.url,
-            mandate=Mandate(self.folder / "ledger.sqlite", daily_usdc=daily_usdc),
+            mandate=Mandate(self.folder / "ledger.sqlite", **(limits or {})),
             payment=payment,
             wallet_key=self.key,
             x402={"networks": [NETWORK], "rpc": {NETWORK: self.hub.shop.rpc}, **x402},
@@ -87,7 +87,7 @@ def buyer(hub: X402Hub, tmp_path: Path) -> Buyer:
 @pytest.mark.slow
 async def test_a_program_pays_by_x402_within_its_limit(buyer: Buyer) -> None:
     buyer.hub.wallet("0.005")
-    async with buyer.client("auto", daily_usdc="0.015") as hub:
+    async with buyer.client("auto", {"hourly_usdc": "0.015"}) as hub:
         first = await hub.invoke(*EITHER)
         assert (first.charged, buyer.hub.sold()[-1][0], buyer.paid) == (True, "wallet", [])
         second = await hub.invoke(*EITHER)
@@ -97,7 +97,11 @@ async def test_a_program_pays_by_x402_within_its_limit(buyer: Buyer) -> None:
         assert (events.result, events.result and events.result.charged) == (heard[-1], True)
         with pytest.raises(SpendingLimitError) as refused:
             await hub.invoke(*EITHER)
-        assert refused.value.charged is False
+        assert (refused.value.charged, refused.value.details["limit"]) == (False, "hourly_usdc")
+    async with buyer.client("x402", {"per_call_usdc": "0.004"}) as hub:
+        with pytest.raises(SpendingLimitError) as dear:
+            await hub.invoke(*ONLY, label="another")
+        assert (dear.value.charged, dear.value.code) == (False, "PER_CALL_LIMIT")
     assert buyer.paid == [PRICE, PRICE]
     assert buyer.rows() == [("settled", PRICE, PRICE)] * 3
     assert buyer.key not in repr(vars(hub))
@@ -129,7 +133,7 @@ async def test_a_payment_that_nobody_waits_for_any_more_has_its_end(
 @pytest.mark.slow
 async def test_a_payment_whose_answer_was_lost_is_found_out_by_the_next_program(buyer: Buyer) -> None:
     buyer.hub.fault("drop_after_charge")
-    async with buyer.client("x402", daily_usdc="0.005") as hub:
+    async with buyer.client("x402", {"daily_usdc": "0.005"}) as hub:
         with pytest.raises(CallInDoubtError) as lost:
             await hub.invoke(*EITHER)
         assert lost.value.charged is None
