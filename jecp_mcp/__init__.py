@@ -23,6 +23,7 @@ _ERRORS = (
     "InputSchemaViolationError",
     "InsufficientBalanceError",
     "InsufficientBudgetError",
+    "InsufficientPaymentOptionsError",
     "InsufficientTrustError",
     "JecpError",
     "LedgerUnavailableError",
@@ -39,6 +40,12 @@ _ERRORS = (
     "UnsupportedMediaTypeError",
     "UrlBlockedError",
     "WebhookVerificationError",
+    "X402Error",
+    "X402FacilitatorUnreachableError",
+    "X402NotAcceptedError",
+    "X402PaymentInvalidError",
+    "X402SettlementReusedError",
+    "X402SettlementTimeoutError",
 )
 _EXPORTED = {
     "JecpClient": "client.agent",

@@ -12,6 +12,7 @@ from jecp_mcp.client.errors import HubUnreachableError as HubUnreachableError
 from jecp_mcp.client.errors import InputSchemaViolationError as InputSchemaViolationError
 from jecp_mcp.client.errors import InsufficientBalanceError as InsufficientBalanceError
 from jecp_mcp.client.errors import InsufficientBudgetError as InsufficientBudgetError
+from jecp_mcp.client.errors import InsufficientPaymentOptionsError as InsufficientPaymentOptionsError
 from jecp_mcp.client.errors import InsufficientTrustError as InsufficientTrustError
 from jecp_mcp.client.errors import JecpError as JecpError
 from jecp_mcp.client.errors import LedgerUnavailableError as LedgerUnavailableError
@@ -28,6 +29,12 @@ from jecp_mcp.client.errors import UnsupportedCountryError as UnsupportedCountry
 from jecp_mcp.client.errors import UnsupportedMediaTypeError as UnsupportedMediaTypeError
 from jecp_mcp.client.errors import UrlBlockedError as UrlBlockedError
 from jecp_mcp.client.errors import WebhookVerificationError as WebhookVerificationError
+from jecp_mcp.client.errors import X402Error as X402Error
+from jecp_mcp.client.errors import X402FacilitatorUnreachableError as X402FacilitatorUnreachableError
+from jecp_mcp.client.errors import X402NotAcceptedError as X402NotAcceptedError
+from jecp_mcp.client.errors import X402PaymentInvalidError as X402PaymentInvalidError
+from jecp_mcp.client.errors import X402SettlementReusedError as X402SettlementReusedError
+from jecp_mcp.client.errors import X402SettlementTimeoutError as X402SettlementTimeoutError
 from jecp_mcp.client.mandate import Mandate as Mandate
 from jecp_mcp.client.orders import Retry as Retry
 from jecp_mcp.client.provider import JecpProviderClient as JecpProviderClient

@@ -15,29 +15,27 @@ from pydantic import SecretStr
 from jecp_mcp.client.answers import answer_to
 from jecp_mcp.client.catalog import Catalog
 from jecp_mcp.client.connection import HubConnection
+from jecp_mcp.client.direct import DirectCalls
 from jecp_mcp.client.errors import JecpError
-from jecp_mcp.client.orders import Amount, Order, Retry, Unwritten, budget_of, most_of, payload_of
-from jecp_mcp.client.results import InvokeResult, result_of
-from jecp_mcp.client.streams import JecpStream, OneStream
+from jecp_mcp.client.orders import Amount, Retry, most_of
+from jecp_mcp.client.results import InvokeResult
+from jecp_mcp.client.streams import JecpStream
 from jecp_mcp.client.subscriptions import Subscriptions
 from jecp_mcp.clock import Clock, SystemClock, UnixMs
-from jecp_mcp.http import ExchangeFailed, Http
-from jecp_mcp.rails.base import OpenCall, StoredRequest, new_call_id
-from jecp_mcp.rails.jecp.client import HubClient, mask_of
-from jecp_mcp.rails.jecp.outcome import conclude
-from jecp_mcp.rails.jecp.payload import pack
+from jecp_mcp.http import Http
+from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.payload import PaidBy
 from jecp_mcp.rails.jecp.rail import JecpRail
-from jecp_mcp.rails.jecp.schedule import provable_until
-from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost
+from jecp_mcp.rails.jecp.stream import Listener
 from jecp_mcp.settings import DEFAULT_HUB, Credentials, credential_fault
 from jecp_mcp.wire.jecp.account import KeyRotation, Refund, Registration, TopupSession
-from jecp_mcp.wire.jecp.envelope import with_mandate
 from jecp_mcp.wire.jecp.guide import AgentGuide
-from jecp_mcp.wire.jecp.provenance import build
 
 if TYPE_CHECKING:
     from jecp_mcp.client.mandate import Mandate
     from jecp_mcp.client.spending import MandatedCalls
+    from jecp_mcp.client.x402 import X402Wallet
+    from jecp_mcp.rails.jecp.x402_payments import X402Payments
 
 
 class JecpClient(HubConnection):
@@ -70,6 +68,9 @@ class JecpClient(HubConnection):
         timeout: float = 30.0,
         on_retry: Callable[[Retry], None] | None = None,
         mandate: Mandate | None = None,
+        payment: PaidBy = "wallet",
+        wallet_key: str | None = None,
+        x402: Mapping[str, Any] | None = None,
     ) -> None:
         """Buy as `agent_id` at the Hub at `base_url`.
 
@@ -78,9 +79,17 @@ class JecpClient(HubConnection):
             timeout: how long one attempt of a call may take, in seconds, up to 300.
             on_retry: hears of each call that is about to be sent again.
             mandate: what may be spent, by the rules and in the ledger of the server.
+            payment: what calls through the mandate are paid with: the ``wallet`` at the Hub, ``x402`` from a wallet of
+                one's own, or ``auto``: that where the wallet at the Hub is not enough.
+            wallet_key: the key of that wallet, 64 hexadecimal digits. None takes ``JECP_X402_PRIVATE_KEY``, or the
+                key file beside the ledger.
+            x402: ``networks``, ``rpc``, ``confirmations`` and ``max_valid_seconds`` as in ``[paid_http]`` of the
+                server's settings, and ``x402_pay_to`` as in ``[hub]``; None takes the mandate's server's, or defaults.
 
         Raises:
-            ValueError: the Hub is no such origin, the timeout none, or the id or the key could stand in no header.
+            ValueError: the Hub is no such origin, the timeout none, the id or the key could stand in no header, or
+                nothing can be paid by x402 so; without a mandate nothing is.
+            ExtraMissing: it is to be paid by x402, and what signs is not installed (``jecp-mcp[x402]``).
         """
         for name, value in (("agent_id", agent_id), ("api_key", api_key)):
             if (fault := credential_fault(value)) is not None:
@@ -91,6 +100,9 @@ class JecpClient(HubConnection):
         super().__init__(base_url)
         self._mandate = mandate
         self._mandated: MandatedCalls | None = None
+        self._payment = payment
+        self._x402 = self._wallet(base_url, wallet_key, x402)
+        self._payments: Callable[[], X402Payments] | None = None
         self._opened = AsyncExitStack()
         self._clock: Clock = SystemClock()
         self._hub = HubClient(base_url, self._http, lambda: self._identity, self._clock)
@@ -98,6 +110,7 @@ class JecpClient(HubConnection):
         self._on_retry = on_retry
         self._sleep = anyio.sleep
         self._reading_guide = anyio.Lock()
+        self._direct = DirectCalls(self._hub, self._guide_or_defaults, self._rail, timeout, self._clock)
         self.catalog = Catalog(self._http, self._hub.origin, self._clock)
         self.subscriptions = Subscriptions(self._hub)
 
@@ -136,7 +149,13 @@ class JecpClient(HubConnection):
         if self._mandate is not None:
             from jecp_mcp.client.spending import MandatedCalls
 
-            made = MandatedCalls(self._mandate, self._hub, self.catalog, self._rail, self._timeout, self._clock)
+            assert self._x402 is not None, "it goes with the mandate"
+            # What pays is opened when it is needed, and closed after the calls that may need it.
+            used = await self._opened.enter_async_context(AsyncExitStack())
+            self._payments = x402 = self._x402.payments(self._hub, self._clock, used)
+            made = MandatedCalls(
+                self._mandate, self._hub, self.catalog, self._rail, self._timeout, self._clock, self._payment, x402
+            )
             await self._opened.enter_async_context(made.open())
             self._mandated = made
         return self
@@ -202,13 +221,8 @@ class JecpClient(HubConnection):
             label, expires_at=expires_at, request_id=request_id, replay=replay or None, timeout=timeout
         ):
             return await self._open().buy(capability, action, arguments, most_of(budget), label)
-        order = await self._order((capability, action, arguments), budget, expires_at, request_id, timeout)
-        call_id, payload = order.call_id, pack(order.payload)
-        request = StoredRequest(JecpRail.name, self._hub.account_id, call_id, order.budget, payload, order.until)
-        rail = self._rail(call_id)
-        call = OpenCall(request, attempts=int(replay))
-        ended = await (rail.find_out if replay else rail.execute)(call, Unwritten())
-        return result_of(ended, call_id)
+        bought = capability, action, arguments
+        return await self._direct.invoke(bought, budget, expires_at, request_id, replay=replay, seconds=timeout)
 
     async def find_out(self, request_id: str) -> InvokeResult:
         """What became of a call of the mandate's ledger; the Hub is asked where that is not known.
@@ -258,33 +272,13 @@ class JecpClient(HubConnection):
             ValueError: as `invoke`.
         """
         if self._by_mandate(label, expires_at=expires_at, request_id=request_id):
-            heard = JecpStream(*await self._open().stream(capability, action, arguments, most_of(budget), label))
-            async with aclosing(heard):
+            opening = self._open().stream(capability, action, arguments, most_of(budget), label)
+            async with opening as events, aclosing(JecpStream(*events)) as heard:
                 yield heard
             return
-        order = await self._order((capability, action, arguments), budget, expires_at, request_id, SILENCE_SECONDS)
-        call_id, hold, payload, identity = order.call_id, order.budget, order.payload, self._identity
-        key, now = identity.api_key.get_secret_value(), self._clock.now()
-        proof = build(identity.agent_id, key, at=now, nonce=secrets.token_hex(16)) if payload.provenance else None
-        body = with_mandate(
-            payload.body,
-            agent_id=identity.agent_id,
-            api_key=key,
-            budget=hold,
-            expires_at=order.until,
-            provenance_hash=proof,
-        )
-        opening = self._hub.open_stream(
-            payload.path, body, identity, silence=SILENCE_SECONDS, before_sending=Unwritten().sending
-        )
-        try:
-            async with opening as answer:
-                one = OneStream(answer, call_id, hold, self._clock.now(), mask_of(identity))
-                made = JecpStream(lambda: call_id, one.events())
-                async with aclosing(made):
-                    yield made
-        except ExchangeFailed as exc:
-            result_of(conclude([lost(exc)], replay=False, budget=hold), call_id)
+        bought = capability, action, arguments
+        async with self._direct.stream(bought, budget, expires_at, request_id) as heard:
+            yield heard
 
     async def topup(self, amount_usd: int, *, return_to: str | None = None) -> TopupSession:
         """Open a checkout page, where a person pays `amount_usd` whole USD (5, 20 or 100 at the reference Hub).
@@ -371,26 +365,30 @@ class JecpClient(HubConnection):
                 self._on_retry(Retry(call_id, number, seconds))
             await self._sleep(seconds)
 
-        jitter = secrets.SystemRandom().random
         return JecpRail(
-            self._hub, timeout_seconds=self._timeout, clock=self._clock, random=jitter, sleep=wait, listener=listener
+            self._hub,
+            timeout_seconds=self._timeout,
+            clock=self._clock,
+            random=secrets.SystemRandom().random,
+            sleep=wait,
+            payment=self._payment,
+            x402=self._payments,
+            listener=listener,
         )
 
-    async def _order(
-        self,
-        bought: tuple[str, str, Mapping[str, Any]],
-        budget: Amount | None,
-        expires_at: UnixMs | None,
-        request_id: str | None,
-        seconds: float | None,
-    ) -> Order:
-        """A call as it is to leave.
+    def _wallet(self, hub: str, key: str | None, x402: Mapping[str, Any] | None) -> X402Wallet | None:
+        """What signs payments by x402, or finds out about them; None without a mandate.
 
-        Args:
-            bought: the capability, the action, and its arguments.
-            seconds: how long one attempt may take; None for what this client grants.
+        Raises:
+            ValueError, ExtraMissing: as the class.
         """
-        guide, call_id = await self._guide_or_defaults(), request_id or new_call_id()
-        payload = payload_of(guide, call_id, *bought, seconds or self._timeout)
-        until = provable_until(self._clock.now(), guide.idempotency_window_seconds)
-        return Order(call_id, budget_of(budget), payload, until if expires_at is None else min(until, expires_at))
+        if self._mandate is not None:
+            from jecp_mcp.client.x402 import X402Wallet
+
+            return X402Wallet(self._mandate, hub, self._payment, key, x402)
+        if self._payment != "wallet" or key is not None or x402 is not None:
+            raise ValueError(
+                "payment by x402 goes with a mandate: nothing is signed before it is written down in a ledger, from "
+                "which a later program finds out what became of it"
+            )
+        return None

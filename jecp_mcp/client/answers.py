@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from jecp_mcp.client.errors import error_of, error_without_answer
+from jecp_mcp.client.error_classes import error_of, error_without_answer
 from jecp_mcp.errors import PayeeError
 from jecp_mcp.rails.jecp.client import HubRefused
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import anyio.to_thread
 
 from jecp_mcp import jsontext
-from jecp_mcp.client.errors import error_of, error_without_answer
+from jecp_mcp.client.error_classes import error_of, error_without_answer
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.refusals import Refusal

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from jecp_mcp.calls import codes as calls
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import JecpMcpError
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.mandate import codes as mandate
-from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
-from jecp_mcp.wire.jecp.codes import canonical
 
 
 class JecpError(JecpMcpError):
@@ -25,7 +19,8 @@ class JecpError(JecpMcpError):
         status: the HTTP status it came with; None where no answer arrived, or it came within a stream.
         charged: False, True, or None where it is not known: the call then counts as charged until it is found out.
         request_id: the call's idempotency id; None for what is no call.
-        next_action: what the Hub proposes, whole, as it sent it; or who can do what about a refusal of the mandate's.
+        next_action: what the Hub proposes, whole, as it sent it; or who can do what about a refusal of the mandate's,
+            or about a payment by x402 in doubt.
         details: what else the Hub says of it.
         documentation_url: where the Hub explains the code. Text from the Hub: judge it before following it.
         retry_after_seconds: when the same request may succeed.
@@ -185,6 +180,43 @@ class ManifestVersionExistsError(JecpError):
     """This version was published before."""
 
 
+class InsufficientPaymentOptionsError(JecpError):
+    """Nothing that the action takes may be paid with, or not as the Hub asks for it; nothing was signed."""
+
+
+class X402Error(JecpError):
+    """What the Hub says of a payment by x402.
+
+    Where one was sent, `charged` is None whatever is said: it can be taken until it expires, and counts as spent until
+    `JecpClient.find_out` has its end. It is never signed anew meanwhile.
+    """
+
+    @property
+    def subcause(self) -> str | None:
+        """Why, in the Hub's word for it (JECP 06-x402-integration §4.4)."""
+        return self._detail("subcause")
+
+
+class X402PaymentInvalidError(X402Error):
+    """The facilitator does not take the payment."""
+
+
+class X402NotAcceptedError(X402Error):
+    """The action is not paid by x402, or not on this network or in this token."""
+
+
+class X402SettlementTimeoutError(X402Error):
+    """The payment was not seen on the chain in time; it may be taken yet."""
+
+
+class X402FacilitatorUnreachableError(X402Error):
+    """The Hub did not reach who brings payments to the chain."""
+
+
+class X402SettlementReusedError(X402Error):
+    """The Hub has the payment in its books already."""
+
+
 class CallInDoubtError(JecpError):
     """Whether the call was charged is not known: its answer was lost, cut short, or no JECP answer.
 
@@ -212,123 +244,3 @@ class WebhookVerificationError(JecpMcpError):
 def _errors_of(details: JSONObject) -> Sequence[Mapping[str, Any]]:
     found = details.get("errors")
     return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
-
-
-_IN_DOUBT: Final = "Whether the call was charged is not known. {} to find out; it is charged at most once."
-_BY_REPLAY: Final = "Send it again under the same request_id with replay=True"
-_BY_LEDGER: Final = "Its price stays counted. Ask by find_out(request_id), or make the identical call,"
-
-_MANDATE_STEPS: Final[Mapping[str, JSONObject]] = MappingProxyType(
-    {
-        code: {"type": kind, "actor": actor, "hint": hint}
-        for kind, actor, hint, codes in (
-            (
-                "raise_limit",
-                "operator",
-                "Wait until the limit has room, or have whoever set the mandate raise it.",
-                (calls.LIMIT_REACHED, mandate.PER_CALL_LIMIT),
-            ),
-            (
-                "change_mandate",
-                "operator",
-                "Buy something else, or have whoever set the mandate allow this.",
-                (mandate.DENIED_BY_POLICY, mandate.PRICE_UNKNOWN, mandate.MANDATE_EXPIRED),
-            ),
-            (
-                "ask_user",
-                "human",
-                "Approve it by jecp-mcp's approve command, or give the mandate an approve callback; then call again.",
-                (calls.APPROVAL_REQUIRED,),
-            ),
-            (
-                "repair_ledger",
-                "operator",
-                "Run jecp-mcp's doctor command with the ledger's state folder.",
-                (calls.LEDGER_UNAVAILABLE, calls.LEDGER_DAMAGED, calls.CLOCK_WRONG),
-            ),
-        )
-        for code in codes
-    }
-)
-"""What to do about a refusal of the mandate's own, which no Hub knows of."""
-
-_BY_CODE: Final[Mapping[str, type[JecpError]]] = MappingProxyType(
-    {
-        "AUTH_REQUIRED": AuthError,
-        "INVALID_API_KEY": AuthError,
-        "INVALID_PROVIDER": AuthError,
-        "AGENT_NOT_FOUND": AuthError,
-        "INSUFFICIENT_BALANCE": InsufficientBalanceError,
-        "PAYMENT_REQUIRED": InsufficientBalanceError,
-        "FREE_TIER_EXHAUSTED": InsufficientBalanceError,
-        "INSUFFICIENT_BUDGET": InsufficientBudgetError,
-        "MANDATE_EXPIRED": MandateExpiredError,
-        "RATE_LIMITED": RateLimitError,
-        "CAPABILITY_NOT_FOUND": CapabilityNotFoundError,
-        "PROVIDER_NOT_FOUND": CapabilityNotFoundError,
-        "ACTION_NOT_FOUND": ActionNotFoundError,
-        "INSUFFICIENT_TRUST": InsufficientTrustError,
-        "PROVIDER_ERROR": ProviderError,
-        "PROVIDER_UNREACHABLE": ProviderError,
-        "PROVIDER_UNAVAILABLE": ProviderError,
-        "PROVIDER_TIMEOUT": ProviderError,
-        "UNSUPPORTED_MEDIA_TYPE": UnsupportedMediaTypeError,
-        "DUPLICATE_REQUEST": DuplicateRequestError,
-        "CAPABILITY_DEPRECATED": CapabilityDeprecatedError,
-        "INPUT_SCHEMA_VIOLATION": InputSchemaViolationError,
-        "URL_BLOCKED_SSRF": UrlBlockedError,
-        "ROTATION_24H_CAP": RotationCapError,
-        "NAMESPACE_TAKEN": NamespaceTakenError,
-        "UNSUPPORTED_COUNTRY": UnsupportedCountryError,
-        "DNS_VERIFICATION_FAILED": DnsVerificationError,
-        "INVALID_MANIFEST": ManifestInvalidError,
-        "MANIFEST_TOO_LARGE": ManifestInvalidError,
-        "VERSION_EXISTS": ManifestVersionExistsError,
-        HUB_UNREACHABLE: HubUnreachableError,
-        calls.LIMIT_REACHED: SpendingLimitError,
-        mandate.PER_CALL_LIMIT: SpendingLimitError,
-        calls.PRICE_ABOVE_MAXIMUM: InsufficientBudgetError,
-        mandate.DENIED_BY_POLICY: DeniedByMandateError,
-        mandate.PRICE_UNKNOWN: DeniedByMandateError,
-        **dict.fromkeys(
-            (
-                calls.APPROVAL_REQUIRED,
-                calls.APPROVAL_PENDING,
-                calls.APPROVAL_DENIED,
-                calls.APPROVAL_SPENT,
-                calls.NOT_SHOWABLE,
-                calls.TOO_MANY_QUESTIONS,
-            ),
-            ApprovalError,
-        ),
-        calls.LEDGER_UNAVAILABLE: LedgerUnavailableError,
-        calls.LEDGER_DAMAGED: LedgerUnavailableError,
-        calls.CLOCK_WRONG: LedgerUnavailableError,
-    }
-)
-
-
-def error_of(
-    refusal: Refusal, *, charged: bool | None = False, request_id: str | None = None, mandated: bool = False
-) -> JecpError:
-    """The error of the class that belongs to a refusal's code.
-
-    Where it is not known whether a call was charged, and no answer of the Hub explains it, it is `CallInDoubtError`.
-
-    Args:
-        mandated: whether it is a call through a mandate, whose ledger knows of it.
-    """
-    if charged is None and refusal.source == "bridge":
-        details = {**refusal.details, "cause": refusal.message.partition(". ")[0]}
-        message = _IN_DOUBT.format(_BY_LEDGER if mandated else _BY_REPLAY)
-        told = Refusal(refusal.code, message, details=details, source="bridge")
-        return CallInDoubtError(told, charged=None, request_id=request_id)
-    if refusal.source == "bridge" and refusal.next_action is None:
-        refusal = replace(refusal, next_action=_MANDATE_STEPS.get(refusal.code))
-    kind = _BY_CODE.get(canonical(refusal.code), CallInDoubtError if charged is None else JecpError)
-    return kind(refusal, charged=charged, request_id=request_id)
-
-
-def error_without_answer(code: str, message: str) -> JecpError:
-    """The error of a request that is no call and got no answer of the Hub's protocol."""
-    return error_of(Refusal(code, message, source="bridge"))

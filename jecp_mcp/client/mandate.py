@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from jecp_mcp.settings import LedgerSettings, MandateSettings, load_settings, state_dir
+from jecp_mcp.settings import LedgerSettings, MandateSettings, Settings, load_settings, state_dir
 from jecp_mcp.settings.patterns import Over, can_match
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ Approve = Callable[["Question"], Awaitable[bool]]
 """Asks a person whether to buy; what it raises reaches whoever called."""
 
 LEDGER_FILE: Final = "ledger.sqlite"
+
+_KEEPING: Final = LedgerSettings(keep_bodies_days=3_650, keep_bodies_mb=1_000_000)
+"""For a ledger whose server's settings are not known: no server may keep requests and answers longer."""
 
 
 class Mandate:
@@ -33,7 +36,8 @@ class Mandate:
         """Spend by `settings`, counted in the file `ledger`, which is made where there is none.
 
         Args:
-            ledger: on a disk of this machine; the server's is ``ledger.sqlite`` in its state folder.
+            ledger: on a disk of this machine; the server's is ``ledger.sqlite`` in its state folder. Requests and
+                answers stay in it until a server, or ``jecp-mcp ledger``, drops the old ones by its settings.
             approve: asks a person where the settings say that one must agree. Without it the call is refused
                 (`ApprovalError`), and can be approved under its code by ``jecp-mcp approve``, where the ledger is the
                 server's.
@@ -46,7 +50,8 @@ class Mandate:
         """
         self.settings = _usable(MandateSettings.model_validate(settings))
         self.ledger, self.approve = Path(ledger), approve
-        self.ledger_settings = LedgerSettings()
+        self.ledger_settings = _KEEPING
+        self.server_settings: Settings | None = None
 
     @classmethod
     def from_settings(
@@ -66,6 +71,7 @@ class Mandate:
         settings = load_settings(config, environ=os.environ)
         made = cls(state_dir(os.environ, state) / LEDGER_FILE, approve=approve)
         made.settings, made.ledger_settings = _usable(settings.mandate), settings.ledger
+        made.server_settings = settings
         return made
 
 

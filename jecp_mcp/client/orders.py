@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,12 +12,16 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC, parse_usdc
 from jecp_mcp.rails.jecp.payload import Payload
 from jecp_mcp.rails.jecp.rail import JecpRail
+from jecp_mcp.rails.jecp.stream import Listener
 from jecp_mcp.wire.jecp.envelope import request_body
 from jecp_mcp.wire.jecp.guide import AgentGuide
 from jecp_mcp.wire.jecp.ids import split_capability
 
 Amount = str | int | Decimal
 """An amount in USDC: decimal text, a whole number or a `Decimal`; never a float."""
+
+RailOf = Callable[[str, Listener | None], JecpRail]
+"""Makes the rail of one call, by its id and who hears the events of its stream."""
 
 
 @dataclass(frozen=True, slots=True)

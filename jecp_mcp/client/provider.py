@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from jecp_mcp import jsontext
 from jecp_mcp.client.connection import HubConnection
-from jecp_mcp.client.errors import ManifestParseError, error_of, error_without_answer
+from jecp_mcp.client.error_classes import error_of, error_without_answer
+from jecp_mcp.client.errors import ManifestParseError
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError

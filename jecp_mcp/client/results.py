@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from jecp_mcp.client.errors import error_of
+from jecp_mcp.client.error_classes import error_of
 from jecp_mcp.domain.answers import Answer, Billing, Notice
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -20,15 +20,10 @@ from jecp_mcp.calls.codes import LEDGER_UNAVAILABLE
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller, Charge, Decision, Question, Reply
 from jecp_mcp.client.catalog import Catalog
-from jecp_mcp.client.errors import (
-    CapabilityNotFoundError,
-    HubUnreachableError,
-    JecpError,
-    RateLimitError,
-    error_of,
-    error_without_answer,
-)
+from jecp_mcp.client.error_classes import error_of, error_without_answer
+from jecp_mcp.client.errors import CapabilityNotFoundError, HubUnreachableError, JecpError, RateLimitError
 from jecp_mcp.client.mandate import Approve, Mandate
+from jecp_mcp.client.orders import RailOf
 from jecp_mcp.client.results import InvokeResult, result_of_answer
 from jecp_mcp.client.streams import StreamEvent
 from jecp_mcp.clock import Clock
@@ -43,11 +38,15 @@ from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, new_call_id
 from jecp_mcp.rails.jecp.account import HubAccount
 from jecp_mcp.rails.jecp.client import HubClient
+from jecp_mcp.rails.jecp.payload import PaidBy
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.jecp.stream import Listener
 from jecp_mcp.rails.registry import Rails, Way
 from jecp_mcp.wire.jecp import stream as wire
 from jecp_mcp.wire.jecp.ids import split_capability
+
+if TYPE_CHECKING:
+    from jecp_mcp.rails.jecp.x402_payments import X402Payments
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +57,6 @@ _MOST_OFFERS: Final = 256
 _EVENTS: Final = 64
 _MOST_OPEN: Final = 1_000
 _CHARGED: Final[Mapping[Charge, bool | None]] = {Charge.YES: True, Charge.NO: False, Charge.UNKNOWN: None}
-
-RailOf = Callable[[str, Listener | None], JecpRail]
-"""Makes the rail of one call, by its id and who hears the events of its stream."""
 
 
 @dataclass(slots=True)
@@ -99,8 +95,16 @@ _watch: ContextVar[_Watch | None] = ContextVar("jecp_mcp_watch", default=None)
 class _WatchedRail(JecpRail):
     """The rail, each of whose calls is told of to its own program."""
 
-    def __init__(self, client: HubClient, make: RailOf, seconds: float, clock: Clock) -> None:
-        super().__init__(client, timeout_seconds=seconds, clock=clock, random=lambda: 0.0)
+    def __init__(
+        self,
+        client: HubClient,
+        make: RailOf,
+        seconds: float,
+        clock: Clock,
+        payment: PaidBy,
+        x402: Callable[[], X402Payments],
+    ) -> None:
+        super().__init__(client, timeout_seconds=seconds, clock=clock, random=lambda: 0.0, payment=payment, x402=x402)
         self._make = make
 
     async def execute(self, call: OpenCall, journal: Journal, progress: Progress | None = None) -> Outcome:
@@ -120,9 +124,22 @@ class MandatedCalls:
     """The calls of one client through its mandate, while they are open."""
 
     def __init__(
-        self, mandate: Mandate, hub: HubClient, catalog: Catalog, rail_of: RailOf, seconds: float, clock: Clock
+        self,
+        mandate: Mandate,
+        hub: HubClient,
+        catalog: Catalog,
+        rail_of: RailOf,
+        seconds: float,
+        clock: Clock,
+        payment: PaidBy,
+        x402: Callable[[], X402Payments],
     ) -> None:
-        """Wire them; the ledger is opened here. One attempt of a call may take `seconds`.
+        """Wire them; the ledger is opened here.
+
+        Args:
+            seconds: how long one attempt of a call may take.
+            payment: what calls are paid with.
+            x402: gives what pays by x402, or finds out about what was paid so.
 
         Raises:
             SettingsError: the ledger's file is where other machines may share it.
@@ -133,7 +150,7 @@ class MandatedCalls:
         self._offers: dict[str, tuple[float, tuple[Offer, ...]]] = {}
         self._ledger = open_configured(mandate.ledger_settings, mandate.ledger, clock=clock)
         account = HubAccount(hub)
-        rail = _WatchedRail(hub, rail_of, seconds, clock)
+        rail = _WatchedRail(hub, rail_of, seconds, clock, payment, x402)
         way = Way(rail=rail, sources=(), sells=(hub.origin,), account=account, witness=account)
         self._calls = Calls(
             policy=Policy.from_settings(mandate.settings),
@@ -174,9 +191,10 @@ class MandatedCalls:
         offer = await self._offer(capability, action)
         return self._delivered(await self._buy(_Watch(asked=self._approve), offer, arguments, most, label))
 
+    @asynccontextmanager
     async def stream(
         self, capability: str, action: str, arguments: Mapping[str, Any], most: MicroUSDC | None, label: str
-    ) -> tuple[Callable[[], str | None], AsyncGenerator[StreamEvent, None]]:
+    ) -> AsyncIterator[tuple[Callable[[], str | None], AsyncGenerator[StreamEvent, None]]]:
         """Buy one call and hear of it: what says its id once it has one, and its events with its result at the end.
 
         Whoever stops listening leaves the call to its end, which the identical call then brings.
@@ -200,7 +218,8 @@ class MandatedCalls:
 
         assert self._tasks is not None, "a client with a mandate is open"
         self._tasks.start_soon(run)
-        return (lambda: watch.call_id), self._heard(receive)
+        with receive:
+            yield (lambda: watch.call_id), self._heard(receive)
 
     async def find_out(self, call_id: str) -> InvokeResult:
         """What became of a call of this ledger; its payee is asked where that is not known.
@@ -257,11 +276,10 @@ class MandatedCalls:
     async def _heard(
         self, receive: MemoryObjectReceiveStream[StreamEvent | Exception]
     ) -> AsyncGenerator[StreamEvent, None]:
-        with receive:
-            async for event in receive:
-                if isinstance(event, Exception):
-                    raise event
-                yield self._delivered(event) if isinstance(event, InvokeResult) else event
+        async for event in receive:
+            if isinstance(event, Exception):
+                raise event
+            yield self._delivered(event) if isinstance(event, InvokeResult) else event
 
     async def _offer(self, capability: str, action: str) -> Offer:
         """What an action costs now.
@@ -298,6 +316,6 @@ class MandatedCalls:
 async def _give(send: MemoryObjectSendStream[StreamEvent | Exception], event: StreamEvent | Exception) -> None:
     try:
         await send.send(event)
-    except anyio.BrokenResourceError:
-        # Nobody listens any more; the call itself goes on.
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        # Nobody listens any more, or the client is closing; the call itself goes on.
         return

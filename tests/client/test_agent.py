@@ -38,7 +38,7 @@ from jecp_mcp import (
     WebhookVerificationError,
     verify_webhook,
 )
-from jecp_mcp.client.errors import error_of
+from jecp_mcp.client.error_classes import error_of
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError
@@ -432,6 +432,11 @@ BY_CODE = {
     "UNSUPPORTED_COUNTRY": "UnsupportedCountryError",
     "ROTATION_24H_CAP": "RotationCapError",
     "VERSION_EXISTS": "ManifestVersionExistsError",
+    "X402_PAYMENT_INVALID": "X402PaymentInvalidError",
+    "X402_NOT_ACCEPTED": "X402NotAcceptedError",
+    "X402_SETTLEMENT_TIMEOUT": "X402SettlementTimeoutError",
+    "X402_FACILITATOR_UNREACHABLE": "X402FacilitatorUnreachableError",
+    "X402_SETTLEMENT_REUSED": "X402SettlementReusedError",
 }
 """The classes of the TypeScript SDK by the codes that it makes them of, as they are called here."""
 

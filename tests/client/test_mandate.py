@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import Iterator
 from decimal import Decimal
@@ -33,6 +34,7 @@ from jecp_mcp import (
     SpendingLimitError,
 )
 from jecp_mcp.calls.ports import Question
+from jecp_mcp.client.spending import _give
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.wire.jecp.stream import Delta
@@ -225,6 +227,24 @@ async def test_a_stream_goes_through_the_mandate_and_survives_its_break(agent: S
     async with client(agent, Mandate(tmp_path / "ledger.sqlite", daily_usdc="0.02")) as hub:
         assert (await hub.invoke(*STREAMED, label="left")).request_id == left.request_id
     assert len(charges(agent)) == 3
+
+
+async def test_a_stream_left_at_once_leaves_nothing_open(agent: SandboxHub, tmp_path: Path) -> None:
+    # What stays open is told by a warning, which fails the test.
+    async with client(agent, Mandate(tmp_path / "ledger.sqlite")) as hub, hub.stream(*STREAMED) as left:
+        pass
+    assert left.result is None
+    del left
+    gc.collect()
+
+
+@pytest.mark.parametrize("left", ["listener", "client"])
+async def test_what_is_heard_once_a_program_has_left_does_not_end_the_call(left: str) -> None:
+    send, receive = anyio.create_memory_object_stream[Any]()
+    (receive if left == "listener" else send).close()
+    await _give(send, Delta("piece"))
+    send.close()
+    receive.close()
 
 
 async def test_what_goes_with_the_other_kind_of_client_is_said(agent: SandboxHub, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def open_hub(parts: Parts, name: str = "") -> HubWay:
         http, origin, parts.catalog_file, settings.catalog, clock, called=name, reachability=client.reachability
     )
     used = AsyncExitStack()
-    x402, payment = _x402(parts, client, used), settings.hub.payment
+    x402, payment = x402_payments(parts, client, used), settings.hub.payment
     if payment != "wallet":
         x402()
     return HubWay(
@@ -75,7 +75,7 @@ async def _opened(http: Http, used: AsyncExitStack) -> AsyncIterator[None]:
         yield
 
 
-def _x402(parts: Parts, client: HubClient, used: AsyncExitStack) -> Callable[[], X402Payments]:
+def x402_payments(parts: Parts, client: HubClient, used: AsyncExitStack) -> Callable[[], X402Payments]:
     """Gives what pays the Hub by x402, or finds out about what was paid so; `used` closes what it opened.
 
     What it gives raises `SettingsError` where the networks are not those of one purpose.
