@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ def left_behind(seat: Seat, *, ahead: bool = False, end: Verdict | None = None) 
 
     async def write() -> None:
         ledger = open_ledger(seat.ledger, clock=Ahead() if ahead else None)
-        await ledger.reserve(reservation(ledger.session, call_id="left"))
+        await ledger.reserve(replace(reservation(ledger.session, call_id="left"), source=seat.hub.url))
         for event in (Verdict.IN_DOUBT, end):
             if event is not None:
                 await ledger.conclude_now(Conclusion("left", event))
@@ -292,12 +293,12 @@ def test_a_clock_behind_the_books_is_named(seat: Seat) -> None:
 
 
 KILLED = """
-import asyncio, os, sys
+import asyncio, dataclasses, os, sys
 from jecp_mcp.mandate.opening import open_ledger
 from tests.unit.mandate.reservations import reservation
 async def main():
     ledger = open_ledger(sys.argv[1])
-    await ledger.reserve(reservation(ledger.session, call_id="killed"))
+    await ledger.reserve(dataclasses.replace(reservation(ledger.session, call_id="killed"), source=sys.argv[2]))
     os.kill(os.getpid(), 9)
 asyncio.run(main())
 """
@@ -305,7 +306,7 @@ asyncio.run(main())
 
 @pytest.mark.slow
 def test_what_a_killed_process_left_behind_is_named_and_swept(seat: Seat) -> None:
-    subprocess.run([sys.executable, "-c", KILLED, str(seat.ledger)], check=False)
+    subprocess.run([sys.executable, "-c", KILLED, str(seat.ledger), seat.hub.url], check=False)
     assert "1 owner files" in seat.wrong("--ledger")["sessions"]["what"]
     assert seat.wrong("--ledger", "--mend") == {}
     assert "killed" in seat.run("ledger").stdout
