@@ -5,7 +5,6 @@ JECP 06-x402-integration §7: an action that says nothing is paid from the walle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from jecp_mcp.domain.offers import Offer
@@ -16,11 +15,6 @@ from jecp_mcp.rails.jecp.payload import PaidBy
 
 WALLET: Final = "stripe"
 X402: Final = "x402"
-_HERE: Final[Mapping[PaidBy, str]] = {
-    "wallet": "from the Hub's wallet",
-    "x402": "by x402",
-    "auto": "from the Hub's wallet or by x402",
-}
 
 
 def methods_of(offer: Offer) -> frozenset[str]:
@@ -59,8 +53,8 @@ def _off(offer: Offer, setting: PaidBy) -> Refusal:
     takes = " and ".join(sorted("the Hub's wallet" if one == WALLET else one for one in methods_of(offer)))
     return Refusal(
         PAYMENT_METHOD_OFF,
-        f"This action takes {takes[:200]}, and calls here are paid {_HERE[setting]} alone; hub.payment in the settings "
-        "chooses. Nothing was sent and nothing was charged.",
+        f"This action takes {takes[:200]}, and the operator's setting hub.payment is {setting}. Nothing was sent and "
+        "nothing was charged.",
         details={"payment_methods": sorted(methods_of(offer)), "hub.payment": setting},
         source="bridge",
     )

@@ -11,7 +11,7 @@ import pytest
 
 from jecp_mcp.wire.x402.values import encode_header
 from tests.hub_x402_house import EITHER, ONLY, PRICE, House, X402Hub, house, x402_hub
-from tests.lying_hub import Asked, LyingHub, Said, lying
+from tests.lying_hub import Asked, Lie, LyingHub, Said, lying
 from tests.x402_sandbox import serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -95,8 +95,9 @@ async def test_not_charged_again_leaves_what_was_lost_in_doubt(
         assert await later(home) == ("in_doubt", PRICE, 0)
 
 
-async def test_what_the_wallet_is_billed_for_beside_a_receipt_stays_charged(
-    tmp_path: Path, relay: LyingHub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("after", [Asked.honestly, lambda _: Said.refusal("INSUFFICIENT_BUDGET", 402)])
+async def test_what_the_wallet_is_billed_for_beside_a_receipt_stays_charged_whatever_is_said_after(
+    tmp_path: Path, relay: LyingHub, monkeypatch: pytest.MonkeyPatch, after: Lie
 ) -> None:
     def with_receipt(asked: Asked) -> Said:
         if not asked.paying:
@@ -108,6 +109,7 @@ async def test_what_the_wallet_is_billed_for_beside_a_receipt_stays_charged(
     relay.lie = with_receipt
     async with house(tmp_path, relay.hub, monkeypatch, "x402") as home:
         await home.call(EITHER)
+        relay.lie = after
         assert await later(home) == ("reconciled_charged", PRICE, PRICE)
         assert home.paid == []
         assert (await home.row()).reference not in {None, "0x" + "ab" * 32}
@@ -171,15 +173,10 @@ async def test_a_hubs_refund_gives_nothing_back_of_what_was_paid_by_x402(
             ]
             assert await home.bridge.calls.note_refunds() == 0
         assert home.paid == [PRICE, PRICE], "the limit holds"
-        await later_all(home)
+        home.pass_time(700)
+        await home.bridge.calls.recover()
         assert await home.bridge.calls.note_refunds() == 0
         assert [(row.charged, row.refunded) for row in await home.rows()] == [(PRICE, 0)] * 2
-
-
-async def later_all(home: House) -> None:
-    home.pass_time(700)
-    await home.bridge.calls.recover()
-    await home.bridge.ledger.flush()
 
 
 async def test_a_first_question_that_was_lost_is_free_once_the_hub_knows_of_no_sale(
@@ -234,7 +231,7 @@ async def test_where_the_settings_know_no_such_network_the_doubt_says_so(
         assert await later(home) == ("in_doubt", PRICE, 0)
         found = await home.call("jecp_status", call_id=call_id)
         assert found["charged"] == "unknown"
-        assert "CREDENTIALS_MISSING" not in home.text
+        assert "[paid_http] names no network" in ((await home.row()).evidence or "")
 
 
 async def test_another_recipient_than_the_first_is_refused_with_the_setting_that_lets_it_be_paid(
