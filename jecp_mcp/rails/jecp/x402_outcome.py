@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import PAID_ANSWER_LOST, PAYMENT_NEVER_TAKEN
@@ -176,9 +176,9 @@ def _refused(refusal: Refusal, call_id: str, paid: Paid) -> Outcome:
         billing = billing_of(refusal.raw)
         # What it does not say to have taken by x402 it may have taken from the wallet, and take the payment too.
         wallet = ZERO if billing.method == METHOD else _amount(billing, paid)
-        evidence = f"refused, and yet charged: {refusal.code}"
+        evidence = f"refused, and yet charged: {refusal.code}{UNREAD if wallet else ''}"
         charged = _charged(MicroUSDC(paid.amount + wallet), None, refusal, evidence, billing.reference, 1)
-        return replace(charged, proven=False)
+        return replace(charged, proven=False, estimated=bool(wallet))
     transaction = settled_before(refusal, call_id)
     if transaction is not None:
         evidence = f"the Hub says that the payment was taken for this call ({refusal.code})"

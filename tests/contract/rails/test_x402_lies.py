@@ -129,7 +129,9 @@ async def test_a_refusal_that_bills_counts_beside_the_payment_until_the_chain_sp
 
     relay.lie = both
     async with house(tmp_path, relay.hub, monkeypatch, "x402") as home:
-        assert (await home.call(EITHER))["charged"] == "yes"
+        found = await home.call(EITHER)
+        assert found["charged"] == "yes"
+        assert "says that it took" not in found["error"]["message"], "the Hub named its bill, and not the payment"
         assert await home.books() == ("settled", PRICE, 2 * PRICE)
         assert await later(home) == ("settled", PRICE, 2 * PRICE if taken else PRICE)
         assert home.paid == ([PRICE] if taken else [])
