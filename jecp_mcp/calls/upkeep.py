@@ -16,7 +16,7 @@ from jecp_mcp.calls.codes import CLOCK_WRONG
 from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.calls.refusals import estimated
 from jecp_mcp.clock import Clock, UnixMs
-from jecp_mcp.domain.outcomes import UNREAD
+from jecp_mcp.domain.outcomes import UNREAD, Mark
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError, PayeeError
 from jecp_mcp.mandate.ledger import Ledger
@@ -161,6 +161,8 @@ class Upkeep:
     async def note_refunds(self) -> int:
         """Take what payees gave back into the windows it came from; returns how many calls that was news for.
 
+        Only of what they hold themselves: of a call for which a payment was signed, its rail finds out what came back.
+
         Raises:
             PayeeError: a payee does not say; what the others say was noted all the same.
             LedgerError: it cannot be written down.
@@ -175,7 +177,9 @@ class Upkeep:
                 continue
             for refund in refunds:
                 row = await self._ledger.of_reference(rail, whose, refund.reference)
-                if row is None:
+                if row is None or row.mark is Mark.AUTHORIZED:
+                    # What was paid by the payer's own signature comes back to the payer's own wallet: that a payee says
+                    # so frees nothing.
                     continue
                 try:
                     # What a charge rests on is still to be told when some of it came back.

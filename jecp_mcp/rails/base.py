@@ -54,8 +54,8 @@ class OpenCall:
         entries: what its rail wrote down of it, oldest first, without the answer.
         answer: the answer that was written down, if it was and can be read.
         reference: the payee's own name for the payment, where it is known.
-        charged: whether it is in the books as charged. Then nothing of it may leave: it is only looked whether the
-            charge stands (`Outcome.look_again_at`), and what of it came back (`Outcome.refunded`).
+        charged: whether it is in the books as charged. Then nothing of it that can spend may leave: it is only looked
+            whether the charge stands (`Outcome.look_again_at`), and what of it came back (`Outcome.refunded`).
     """
 
     request: StoredRequest

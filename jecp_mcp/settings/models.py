@@ -129,7 +129,7 @@ class HubSettings(Section):
         link_origins: origins beside the Hub's own whose https links may be shown.
         payment: what calls are paid with: the wallet at the Hub, x402 from a wallet of one's own, or that where the
             wallet at the Hub is not enough.
-        x402_pay_to: the only recipients taken by x402; with none, the first one paid is the only one.
+        x402_pay_to: the only recipients taken by x402; with none, the first one that is signed for is it.
     """
 
     base_url: str = DEFAULT_HUB

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
@@ -21,6 +21,9 @@ from jecp_mcp.rails.jecp.codes import HUB_LOST_ANSWER, HUB_MISBEHAVED, HUB_UNREA
 from jecp_mcp.wire.jecp.codes import Proof
 from jecp_mcp.wire.jecp.envelope import billing_of, bills
 from jecp_mcp.wire.jecp.errors import charge_proof
+
+_PAYMENT_REQUIRED: Final = 402
+_WANTS_MONEY: Final = frozenset({"INSUFFICIENT_BUDGET", "INSUFFICIENT_BALANCE", "PAYMENT_REQUIRED"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,31 @@ def doubtful(attempts: Sequence[Evidence], *, replay: bool) -> bool:
     return replay or any(shown(one, replay=False) is not Verdict.NOT_CHARGED for one in attempts)
 
 
-def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -> Outcome:
+def knows_no_sale(evidence: Evidence) -> bool:
+    """Whether a Hub said that nothing is in its books under a call's id: by asking for money, with status 402.
+
+    A Hub looks the id up before it works on a call (JECP ADR-0001 Decision), so that what was sold under it is answered
+    again, whatever the mandate allows now, and it asks for money only where nothing was. That proves nothing while an
+    earlier attempt may still be worked on. What comes before the look-up proves nothing at all: who asks, in what shape
+    and how often. Nor does what a gateway, or another part of the Hub, says of itself.
+    """
+    if not (isinstance(evidence, Replied) and isinstance(evidence.reply, Refusal)):
+        return False
+    refusal = evidence.reply
+    asks = refusal.code in _WANTS_MONEY and refusal.http_status == _PAYMENT_REQUIRED and "jecp" in refusal.raw
+    return asks and not bills(refusal.raw)
+
+
+def conclude(
+    attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC, allowed: MicroUSDC | None = None
+) -> Outcome:
     """Fold the attempts of one call into what is proven.
 
     Args:
         attempts: what happened, oldest first; at least one.
         replay: whether an attempt before these may have reached the Hub.
         budget: what was reserved, micro-USDC; what counts at least when nothing says readably how much was charged.
+        allowed: what the mandate of every attempt, the earlier ones too, let the Hub charge; None for the budget.
     """
     count = sum(not isinstance(one, Lost) or one.sent for one in attempts)
     for index, one in reversed(list(enumerate(attempts))):
@@ -108,6 +129,10 @@ def conclude(attempts: Sequence[Evidence], *, replay: bool, budget: MicroUSDC) -
         refusal = _last_refusal(attempts) or _unreachable(attempts[-1])
         evidence = "nothing left this machine" if refusal.source == "bridge" else f"refused: {refusal.code}"
         return Outcome(Verdict.NOT_CHARGED, ZERO, None, refusal, evidence, count)
+    if allowed == ZERO and knows_no_sale(attempts[-1]):
+        # None could be charged (JECP 02-authentication §4.3), and none was: only both together are a proof.
+        asked = _only_asked() if replay else _last_refusal(attempts)
+        return Outcome(Verdict.NOT_CHARGED, ZERO, None, asked, f"allowed nothing; {summary(attempts[-1])}", count)
     refusal = in_doubt(attempts, budget, replay=replay)
     return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"not proven: {summary(attempts[-1])}", count)
 
@@ -184,6 +209,15 @@ def _unreachable(last: Evidence) -> Refusal:
     return Refusal(
         HUB_UNREACHABLE,
         f"The Hub could not be reached: {last.reason}. Nothing was sent and nothing was charged.",
+        source="bridge",
+    )
+
+
+def _only_asked() -> Refusal:
+    return Refusal(
+        HUB_UNREACHABLE,
+        "The Hub was only asked what this call costs, and its answer was lost: it knows of no sale. Nothing was bought "
+        "and nothing was charged.",
         source="bridge",
     )
 

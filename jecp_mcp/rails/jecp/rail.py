@@ -192,11 +192,10 @@ class JecpRail:
         sale = self._sale(call, journal)
         if isinstance(found, Entry):
             x402 = self._finishing()
-            return (
-                _unsent(call.request, _missing(), replay=True)
-                if sale is None or x402 is None
-                else await x402.find_out(sale, found)
-            )
+            if sale is None or x402 is None:
+                reason = CREDENTIALS_MISSING if sale is None else "[paid_http] names no network for this Hub"
+                return conclude([Lost(sent=False, reason=reason)], replay=True, budget=call.request.hold)
+            return await x402.find_out(sale, found)
         if sale is None or self._x402 is None or sale.payload.paid_by == "wallet" or found.refusal is None:
             return found
         paid = await self._x402().pay(sale, found.refusal)
@@ -270,9 +269,8 @@ class JecpRail:
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(payload, attempts, replay=replay, left=left)
             if wait is None or door.closed is not None:
-                return sending.heard.shown(
-                    conclude(attempts, replay=replay, budget=request.hold), mask_of(sending.identity)
-                )
+                ended = conclude(attempts, replay=replay, budget=request.hold, allowed=sending.allowed)
+                return sending.heard.shown(ended, mask_of(sending.identity))
             in_doubt = doubtful(attempts, replay=replay)
             # A stream that broke off is not reopened: the plain answer under the same id is what was paid for.
             streaming = streaming and not unstreamable and not in_doubt
@@ -322,6 +320,7 @@ class _Sending:
     """One execution's request, with the key that signs it.
 
     Attributes:
+        allowed: what its mandate lets the Hub charge.
         body: the exact bytes of the next attempt.
         heard: the pieces of the output that a stream brought.
     """
@@ -331,6 +330,8 @@ class _Sending:
     ) -> None:
         self.request, self.payload, self.identity, self.door = request, payload, identity, door
         self._clock = clock
+        # A wallet that is not to pay is asked under a mandate for nothing: the Hub refuses, and says what it wants.
+        self.allowed = ZERO if payload.paid_by == "x402" else request.hold
         self.body = b""
         self.heard = PartialOutput()
 
@@ -353,8 +354,7 @@ class _Sending:
             self.payload.body,
             agent_id=self.identity.agent_id,
             api_key=key,
-            # A wallet that is not to pay is asked under a mandate for nothing: the Hub refuses, and says what it wants.
-            budget=ZERO if self.payload.paid_by == "x402" else self.request.hold,
+            budget=self.allowed,
             expires_at=self.request.provable_until,
             provenance_hash=proof,
         )

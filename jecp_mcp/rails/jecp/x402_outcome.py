@@ -2,22 +2,30 @@
 
 A signed authorization can be taken until it expires, and a Hub may charge the wallet instead of taking it. So a call is
 free only where neither can have happened: nothing of the payment left; or it expired, the chain says at a final block
-that it was never used, and the Hub, asked after that in a way that can spend nothing, knows of no sale.
+that it was never used, and the Hub, asked after that in a way that can spend nothing, knows of no sale
+(`jecp_mcp.rails.jecp.outcome.knows_no_sale`). No Hub's word frees money of the signer's wallet, and none of its codes
+but those that ask for money frees money of the wallet there.
 
 ==============================================================  ============================================
 what was heard                                                  what follows
 ==============================================================  ============================================
 nothing left, at the first attempt                              released
 an answer that was paid by x402                                 charged, until the chain shows otherwise
-an answer that was not                                          in doubt, with its answer, until the chain speaks
-a refusal that says it was charged                              charged, and refused
+an answer that was not, or that bills the wallet as well        in doubt, with its answer, until the chain speaks
+a refusal that says it was charged, by x402                     charged, and refused, until the chain shows otherwise
+a refusal that says it was charged, and not how                 that and the payment, until the chain shows otherwise
 X402_SETTLEMENT_REUSED with this call's transaction             charged so, and its answer lost
 any other refusal, the five of x402's too                       in doubt
 silence, a cut, what is no JECP answer                          in doubt
-the chain: used                                                 charged, with the answer if there is one
+the chain: used                                                 charged, and what the wallet is billed for as well
 the chain: expired and never used, and the Hub knows no sale    released
 the chain: expired and never used, and the wallet paid          charged what the wallet was
+the chain: expired and never used, "not charged again"          in doubt: what was lost before may have been
 the chain: expired and never used, and the Hub does not say     in doubt
+charged: the chain, used                                        charged for good
+charged: the chain, never used, and the Hub knows no sale       the payment came back
+charged: the chain, never used, and the wallet paid             what the wallet was, the rest came back
+charged: the chain, never used, and the Hub does not say        charged; for good when the Hub knows the id no more
 ==============================================================  ============================================
 """
 
@@ -27,16 +35,24 @@ from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from jecp_mcp.domain.answers import Answer, Billing
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import PAID_ANSWER_LOST, PAYMENT_NEVER_TAKEN
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, in_doubt, says_charged, summary
-from jecp_mcp.rails.x402.outcome import OnChain, Paid, is_ours, transaction_of
-from jecp_mcp.wire.jecp.codes import Proof
-from jecp_mcp.wire.jecp.envelope import billing_of, bills
-from jecp_mcp.wire.jecp.errors import charge_proof
+from jecp_mcp.rails.jecp.outcome import (
+    Evidence,
+    Lost,
+    Replied,
+    Unreadable,
+    in_doubt,
+    knows_no_sale,
+    says_charged,
+    shown,
+    summary,
+)
+from jecp_mcp.rails.x402.outcome import OnChain, Paid, confirm, is_ours, transaction_of
+from jecp_mcp.wire.jecp.envelope import billing_of
 from jecp_mcp.wire.jecp.x402 import settled_before
 from jecp_mcp.wire.x402.settlement import Settlement
 
@@ -53,7 +69,8 @@ class Heard:
         hold: what is held for it, micro-USDC.
         evidence: the Hub's answer, or why there is none.
         receipt: what it says became of the payment, if that can be read.
-        harmless: whether the attempt could spend nothing: its payment had expired and its mandate allowed nothing.
+        harmless: whether the attempt could spend nothing, its payment having expired and its mandate allowing nothing,
+            and came after any other was done with.
     """
 
     call_id: str
@@ -89,20 +106,20 @@ def with_chain(heard: Heard, said: OnChain, paid: Paid) -> Outcome:
     found = conclude_payment(heard, paid)
     if found.verdict is not Verdict.IN_DOUBT or said.used is None:
         return replace(found, evidence=f"{found.evidence}; the chain does not say: {said.reason}")
-    wallet = ZERO if found.answer is None or found.answer.billing.charged is False else _charged_to_wallet(found, paid)
+    wallet, verdict = _billed_to_wallet(found.answer, paid)
     if said.used:
         lost = None if found.answer is not None else _answer_lost(paid)
         amount = MicroUSDC(paid.amount + wallet)
-        evidence = "the chain: the payment was taken" + (", and the wallet charged as well" if wallet else "")
+        evidence = "the chain: the payment was taken" + (", and the wallet is billed as well" if wallet else "")
         return _charged(amount, found.answer, lost, evidence, said.transaction, found.attempts)
-    if found.answer is not None:
+    if found.answer is not None and verdict is not Verdict.IN_DOUBT:
         if wallet:
             reference = found.answer.billing.reference
             evidence = "answered, charged to the wallet; the chain: the payment expired and was never taken"
             return _charged(wallet, found.answer, None, evidence, reference, found.attempts)
         evidence = "answered, not charged; the chain: the payment expired and was never taken"
         return Outcome(Verdict.NOT_CHARGED, ZERO, found.answer, None, evidence, found.attempts)
-    if heard.harmless and _knows_no_sale(heard.evidence):
+    if heard.harmless and knows_no_sale(heard.evidence):
         refusal = Refusal(
             PAYMENT_NEVER_TAKEN,
             "The Hub never took the payment, and can take it no longer: the chain says so, and the Hub knows of no "
@@ -114,10 +131,36 @@ def with_chain(heard: Heard, said: OnChain, paid: Paid) -> Outcome:
     return replace(found, evidence=f"{found.evidence}; the chain: the payment expired and was never taken")
 
 
+def never_taken(heard: Heard, paid: Paid) -> Outcome:
+    """How a charge stands that was assumed, once the chain says that the payment expired and was never taken.
+
+    That says nothing of the wallet at the Hub, from which an attempt whose answer was lost may have been paid.
+
+    Args:
+        heard: what the Hub said after that, asked for what can spend nothing.
+        paid: the payment.
+    """
+    void = confirm(OnChain(False), paid.amount)
+    answer = heard.evidence.reply if isinstance(heard.evidence, Replied) else None
+    if isinstance(answer, Answer):
+        wallet, verdict = _billed_to_wallet(answer, paid)
+        if answer.billing.method == METHOD or verdict is Verdict.NOT_CHARGED:
+            return void
+        if verdict is Verdict.CHARGED:
+            evidence = f"{void.evidence}; the Hub's bill is its wallet's"
+            left = MicroUSDC(max(paid.amount - wallet, 0))
+            return replace(void, amount=MicroUSDC(max(paid.amount, wallet)), refunded=left, evidence=evidence)
+    elif heard.harmless and knows_no_sale(heard.evidence):
+        return replace(void, evidence=f"{void.evidence}; {summary(heard.evidence)}")
+    evidence = f"{void.evidence}; whether the wallet at the Hub paid instead is not known"
+    sent = not isinstance(heard.evidence, Lost) or heard.evidence.sent
+    return replace(void, refunded=ZERO, proven=False, evidence=evidence, attempts=int(sent))
+
+
 def _answered(answer: Answer, receipt: Settlement | None, paid: Paid) -> Outcome:
     billing = answer.billing
     taken = receipt is not None and receipt.success and is_ours(receipt, paid)
-    if taken or billing.method == METHOD:
+    if billing.method == METHOD or (taken and not _is_wallets(billing)):
         transaction = transaction_of(receipt) if taken and receipt is not None else None
         reference = billing.reference or transaction
         # The token moves exactly what was signed, whatever the bill says.
@@ -131,8 +174,11 @@ def _answered(answer: Answer, receipt: Settlement | None, paid: Paid) -> Outcome
 def _refused(refusal: Refusal, call_id: str, paid: Paid) -> Outcome:
     if says_charged(refusal) is True:
         billing = billing_of(refusal.raw)
-        amount = MicroUSDC(max(paid.amount, billing.amount or billing.at_least))
-        return _charged(amount, None, refusal, f"refused, and yet charged: {refusal.code}", billing.reference, 1)
+        # What it does not say to have taken by x402 it may have taken from the wallet, and take the payment too.
+        wallet = ZERO if billing.method == METHOD else _amount(billing, paid)
+        evidence = f"refused, and yet charged: {refusal.code}{UNREAD if wallet else ''}"
+        charged = _charged(MicroUSDC(paid.amount + wallet), None, refusal, evidence, billing.reference, 1)
+        return replace(charged, proven=False, estimated=bool(wallet))
     transaction = settled_before(refusal, call_id)
     if transaction is not None:
         evidence = f"the Hub says that the payment was taken for this call ({refusal.code})"
@@ -140,16 +186,24 @@ def _refused(refusal: Refusal, call_id: str, paid: Paid) -> Outcome:
     return _doubt(refusal, f"the Hub answered {refusal.code}", attempts=1)
 
 
-def _knows_no_sale(evidence: Evidence) -> bool:
-    """Whether a Hub that was asked for a call by its id said that nothing is in its books under it."""
-    if not (isinstance(evidence, Replied) and isinstance(evidence.reply, Refusal)):
-        return False
-    return charge_proof(evidence.reply) in {Proof.NO, Proof.PAYMENT} and not bills(evidence.reply.raw)
+def _is_wallets(billing: Billing) -> bool:
+    """Whether a bill says, by its method or by what is left there, that the wallet at the Hub paid."""
+    named = billing.method is not None or billing.balance_after is not None
+    return billing.charged is not False and billing.method != METHOD and named
 
 
-def _charged_to_wallet(found: Outcome, paid: Paid) -> MicroUSDC:
-    assert found.answer is not None, "there is an answer"
-    billing = found.answer.billing
+def _billed_to_wallet(answer: Answer | None, paid: Paid) -> tuple[MicroUSDC, Verdict]:
+    """What an answer that was not paid by x402 bills the wallet for, and whether that is proven.
+
+    An attempt before it may have been charged, so that "not charged" beside a bill may mean "not again".
+    """
+    if answer is None:
+        return ZERO, Verdict.NOT_CHARGED
+    verdict = shown(Replied(answer), replay=True)
+    return (ZERO if verdict is Verdict.NOT_CHARGED else _amount(answer.billing, paid)), verdict
+
+
+def _amount(billing: Billing, paid: Paid) -> MicroUSDC:
     return billing.amount if billing.amount is not None else MicroUSDC(max(paid.amount, billing.at_least))
 
 

@@ -27,10 +27,10 @@ from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp import schedule
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CHALLENGE_REFUSED
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering
+from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, in_doubt
 from jecp_mcp.rails.jecp.payload import Payload
 from jecp_mcp.rails.jecp.stream import lost, read_reply
-from jecp_mcp.rails.jecp.x402_outcome import Heard, conclude_payment, with_chain
+from jecp_mcp.rails.jecp.x402_outcome import Heard, conclude_payment, never_taken, with_chain
 from jecp_mcp.rails.stored_form import read_form, write_form
 from jecp_mcp.rails.x402.outcome import OnChain, Paid, confirm
 from jecp_mcp.rails.x402.rail import Pays
@@ -48,6 +48,8 @@ from jecp_mcp.wire.x402.settlement import Settlement
 _FORM: Final = 1
 _SHORTEST: Final = 20
 """The shortest time, in seconds, for which a payment is worth signing."""
+_LONGEST_WORK_MS: Final = 300_000
+"""How long a Hub works on one call at most (JECP 01-protocol §8)."""
 _SIGNED: Final = ("scheme", "network", "asset", "payTo", "maxAmountRequired", "maxTimeoutSeconds")
 
 
@@ -124,6 +126,14 @@ class Sale:
         return until
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A payment as it is sent: the header's value, and the signature in it."""
+
+    header: str
+    signature: bytes
+
+
 class X402Payments:
     """Payments to one Hub."""
 
@@ -166,17 +176,32 @@ class X402Payments:
             authorized = Authorized.unpack(stored.data)
         except WireError as exc:
             later = schedule.look_again_at(self._clock.now(), sale.until, attempts=sale.call.attempts, left=True)
-            return Outcome(Verdict.IN_DOUBT, ZERO, None, _refused(str(exc)), str(exc), 0, look_again_at=later)
-        if sale.call.charged:
-            return self._later(
-                sale, authorized, confirm(await self._on_chain(authorized), self._worth(authorized, sale))
-            )
+            doubt = in_doubt([Lost(sent=False, reason=str(exc))], sale.hold, replay=True)
+            return Outcome(Verdict.IN_DOUBT, ZERO, None, doubt, str(exc), 0, look_again_at=later)
         paid = self._paid(sale, authorized, first=False)
+        if sale.call.charged:
+            return await self._standing(sale, authorized, paid)
         heard = await self._exchanged(sale, authorized)
+        if sale.call.answer is not None and not (
+            isinstance(heard.evidence, Replied) and isinstance(heard.evidence.reply, Answer)
+        ):
+            # What the Hub billed once is not undone by what it says now.
+            heard = replace(heard, evidence=Replied(sale.call.answer))
         found = conclude_payment(heard, paid)
         if found.verdict is Verdict.IN_DOUBT and self._pays.chain.reads(authorized.network):
             found = with_chain(heard, await self._on_chain(authorized), paid)
         return self._later(sale, authorized, found)
+
+    async def _standing(self, sale: Sale, authorized: Authorized, paid: Paid) -> Outcome:
+        """How a charge stands by the chain; where that says that nothing was taken, by what the Hub says then."""
+        said = await self._on_chain(authorized)
+        if said.used is not False:
+            return self._later(sale, authorized, confirm(said, paid.amount))
+        found = never_taken(await self._asked_harmlessly(sale, authorized), paid)
+        now, attempts = self._clock.now(), sale.call.attempts + found.attempts
+        if found.proven or now >= sale.until:
+            return found
+        return replace(found, look_again_at=schedule.look_again_at(now, sale.until, attempts=attempts, left=True))
 
     async def _authorized(self, sale: Sale, challenge: Challenge) -> Authorized | Refusal:
         """What is to be signed, or why nothing is."""
@@ -208,7 +233,10 @@ class X402Payments:
                 f"it asks for {format_usdc(found.amount)} USDC, and {format_usdc(sale.hold)} USDC are held for the call"
             )
         if not await self._pays.recipients.admit(self._client.origin, option.pay_to, agreed=bool(self._terms.pay_to)):
-            return _refused(f"it asks for payment to {option.pay_to}, which is not who was paid there before")
+            return _refused(
+                f"it asks for payment to {option.pay_to}, and the first payment there was signed for another; hub."
+                "x402_pay_to in the settings names who may be paid"
+            )
         kept = {name: option.raw[name] for name in _SIGNED}
         named = {name: option.extra[name] for name in ("name", "version") if name in option.extra}
         return Authorized({**kept, "extra": named}, found.asset.network, authorization)
@@ -219,37 +247,50 @@ class X402Payments:
 
     async def _exchanged(self, sale: Sale, authorized: Authorized) -> Heard:
         """One attempt with the payment; once it is no longer good, one that can spend nothing."""
-        request = sale.call.request
-        expires = UnixMs((authorized.authorization.valid_before - SAFE_TO_SEND_SECONDS) * 1000)
-        good = self._clock.now() < expires
-        checked = self._checked(sale, authorized)
-        if isinstance(checked, str):
-            return Heard(request.call_id, sale.hold, Lost(sent=False, reason=checked, again=False))
-        key, asset = self._pays.key, checked
+        expires = _expires(authorized)
+        if self._clock.now() >= expires:
+            return await self._asked_harmlessly(sale, authorized)
+        signed = self._signed(sale, authorized)
+        call_id, door = sale.call.request.call_id, Door(min(expires, sale.until), sale.journal, self._clock)
+        if isinstance(signed, str):
+            return Heard(call_id, sale.hold, Lost(sent=False, reason=signed, again=False))
+        evidence, receipt = await self._ask(sale, signed, sale.hold, door.open)
+        if isinstance(evidence, Lost) and door.closed is not None:
+            evidence = replace(evidence, reason=door.closed.refusal.message)
+        return Heard(call_id, sale.hold, evidence, receipt)
+
+    async def _asked_harmlessly(self, sale: Sale, authorized: Authorized) -> Heard:
+        """What the Hub says of the call's id under a mandate for nothing, with the payment, which is no longer good.
+
+        It takes no room in a limit, and is asked also where the operator has forbidden the action since. Where the
+        payment cannot be signed any more it is left out: a Hub that has a sale still says so (JECP ADR-0004 Decision).
+        """
+        over = self._clock.now() >= _expires(authorized) + _LONGEST_WORK_MS
+        signed = self._signed(sale, authorized)
+        evidence, receipt = await self._ask(sale, None if isinstance(signed, str) else signed, ZERO, None)
+        return Heard(sale.call.request.call_id, sale.hold, evidence, receipt, harmless=over)
+
+    def _signed(self, sale: Sale, authorized: Authorized) -> _Signed | str:
+        """The payment as it is sent, or why it must not be signed."""
+        key, asset = self._pays.key, self._checked(sale, authorized)
+        if isinstance(asset, str):
+            return asset
         assert key is not None, "it was checked"
         signature = sign(key, asset, authorized.authorization)
         accepted = {name: authorized.option[name] for name in ("scheme", "network")}
         _, header = payment_header(Payment(VERSION, authorized.authorization, signature, accepted))
-        door = Door(min(expires, sale.until), sale.journal, self._clock)
-        if good:
-            evidence, receipt = await self._ask(sale, header, signature, sale.hold, door.open)
-        else:
-            # It takes no room in a limit, and is asked also where the operator has forbidden the action since.
-            evidence, receipt = await self._ask(sale, header, signature, ZERO, None)
-        if isinstance(evidence, Lost) and door.closed is not None:
-            evidence = replace(evidence, reason=door.closed.refusal.message)
-        return Heard(request.call_id, sale.hold, evidence, receipt, harmless=not good)
+        return _Signed(header, signature)
 
     async def _ask(
         self,
         sale: Sale,
-        header: str,
-        signature: bytes,
+        signed: _Signed | None,
         budget: MicroUSDC,
         before_sending: BeforeSending | None,
     ) -> tuple[Evidence, Settlement | None]:
         request, payload, identity = sale.call.request, sale.payload, sale.identity
-        masks = Masks(mask_of(identity), Mask(header), Mask(signature.hex()))
+        secrets = () if signed is None else (Mask(signed.header), Mask(signed.signature.hex()))
+        masks = Masks(mask_of(identity), *secrets)
         try:
             body = self._body(sale, budget)
             answer = await self._client.post(
@@ -258,7 +299,7 @@ class X402Payments:
                 identity,
                 seconds=payload.timeout_seconds,
                 before_sending=before_sending,
-                payment=header,
+                payment=None if signed is None else signed.header,
             )
         except WireError as exc:
             return Lost(sent=False, reason=str(exc), again=False), None
@@ -340,11 +381,15 @@ class X402Payments:
         return replace(found, look_again_at=schedule.look_again_at(now, sale.until, attempts=attempts, left=True))
 
 
+def _expires(authorized: Authorized) -> UnixMs:
+    """When a payment is no longer sent."""
+    return UnixMs((authorized.authorization.valid_before - SAFE_TO_SEND_SECONDS) * 1000)
+
+
 def _refused(reason: str) -> Refusal:
     return Refusal(
         CHALLENGE_REFUSED,
-        f"The wallet at the Hub does not pay for this, and the Hub cannot be paid by x402: {reason}. Nothing was "
-        "signed and nothing was charged.",
+        f"The Hub cannot be paid by x402 for this call: {reason}. Nothing was signed and nothing was charged.",
         source="bridge",
     )
 

@@ -228,6 +228,9 @@ async def test_after_a_payment_was_sent_no_code_of_x402s_frees_it_before_the_cha
         assert len(set(signed)) == len(CODES), "no second authorization while one is open"
         hub.fault(f"code:{CODES[0]}", times=50)
         await later(home)
+        assert {row.state.value for row in await home.rows()} == {"in_doubt"}, "such a code comes before the look-up"
+        hub.put_right()
+        await later(home)
         assert {(row.state.value, row.charged) for row in await home.rows()} == {("reconciled_free", 0)}
         assert home.paid == []
         assert len(set(signed)) == len(CODES)
