@@ -23,5 +23,6 @@ async def test_what_a_call_was_given_and_its_receipts_are_read_by_its_caller_alo
         assert await another.call(row.call_id) is None
         assert mine.arguments_of(row) == {"a": 1}
         assert [await one.receipts(ACTION, among=5) for one in (mine, another)] == [(1, 1), (0, 0)]
+        assert mine.paying(ACTION) == ("jecp", "hub agent")
         refused = replace(end, call_id=None)
         assert await mine.with_copy_number(refused, labelled=True) is refused

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,3 +108,14 @@ def test_a_meters_key_is_the_same_in_every_version_of_the_program() -> None:
     """The ledger finds what was counted by it: another spelling would give every limit a fresh start."""
     assert meter_key(Window.DAY, "local", None, "s1") == '["day","local",null]'
     assert meter_key(Window.SESSION, "Zoë", "docs/*", "s1") == '["session","Zoë","docs/*","s1"]'
+
+
+def test_what_is_sold_at_a_source_with_a_name_is_matched_with_and_without_it() -> None:
+    assert names_of(replace(ACTION, source_name="eu"), "eu__docs_pdf_make") == (
+        "eu::docs/pdf:make",
+        "eu::docs/pdf",
+        "docs/pdf:make",
+        "docs/pdf",
+        "eu__docs_pdf_make",
+        "docs_pdf_make",
+    )
