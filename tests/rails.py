@@ -10,7 +10,7 @@ from typing import Any
 from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Refunded
+from jecp_mcp.domain.outcomes import AuthorizedCall, Refunded
 from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
@@ -37,7 +37,7 @@ class PlainRail:
     def ready(self) -> Refusal | None:
         return None
 
-    def serves(self, account: str) -> bool:
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         return account == self.account
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

@@ -41,7 +41,7 @@ CALL_WRITTEN_OFF: Final = "CALL_WRITTEN_OFF"
 """What became of the call can no longer be proven; it counts as spent. Charged: no, unknown. Next: operator."""
 
 ACCOUNT_NOT_HERE: Final = "ACCOUNT_NOT_HERE"
-"""Another account sent the call, and only its server can ask. Charged: no, unknown. Next: operator."""
+"""Another account or wallet sent the call, and only its server can ask. Charged: no, unknown. Next: operator."""
 
 PRICE_ABOVE_MAXIMUM: Final = "PRICE_ABOVE_MAXIMUM"
 """The price is above what the agent itself gave as the most. Charged: no. Next: agent, human."""

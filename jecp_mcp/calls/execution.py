@@ -114,10 +114,11 @@ class Execution:
             raise
 
     def elsewhere(self, row: CallRow) -> CallEnd | None:
-        """How an open call stands that only another account's server can find out about; None for the others."""
-        if not is_unfinished(row) or self._rails.serves(row.rail, row.account):
+        """How an open call stands that only who has its account, or its payer, can find out about; else None."""
+        if not is_unfinished(row) or self._rails.serves(row.rail, row.account, row.authorized):
             return None
-        return replace(standing(row), refusal=refusals.account_not_here(row))
+        here = self._rails.serves(row.rail, row.account)
+        return replace(standing(row), refusal=(refusals.payer_not_here if here else refusals.account_not_here)(row))
 
     async def taken_over(self, row: CallRow, working: Collection[str]) -> CallRow:
         """The call as it stands, taken over if nobody works on it.

@@ -66,7 +66,7 @@ class Wish:
     ) -> Self:
         """The wish of a principal."""
         offer = purchase.offer
-        identity = stored.identity(principal, offer.source, offer.key, purchase.arguments)
+        identity = stored.identity(principal, offer.source, offer.own_key, purchase.arguments)
         return cls(purchase, principal, identity, stored.fingerprint(identity, purchase.label), uses, promise)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, Self, assert_never
@@ -381,9 +381,9 @@ class Calls:
                 await run.done.wait()
         return run.end
 
-    async def recover(self) -> None:
-        """Finish what dead processes left open. Never raises; what cannot be finished stays counted as spent."""
-        await self._upkeep.recover()
+    async def recover(self, but: Collection[str] = ()) -> None:
+        """Finish what dead processes left open, `but` of these sources. Never raises; the rest stays counted."""
+        await self._upkeep.recover(but)
 
     async def keep_recovering(self) -> None:
         """`recover`, and then, until cancelled, what `jecp_mcp.calls.upkeep` does beside the calls."""

@@ -20,6 +20,7 @@ from jecp_mcp.mandate.records import CallRow, OverLimit
 from jecp_mcp.mandate.states import CHARGED, State
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import INVALID_REQUEST
+from jecp_mcp.source_names import split_source
 
 
 def limit_reached(over: OverLimit, hold: int) -> Refusal:
@@ -195,13 +196,26 @@ def copy_open(row: CallRow) -> Refusal:
 
 def account_not_here(row: CallRow) -> Refusal:
     """A call in doubt that another account paid for, whose key is not here."""
+    # An address is shown to nobody whose source is not among the settings any more, but what that was called is.
+    name, _ = split_source(row.offer)
+    who = f"{row.account.removeprefix(row.source).strip()} at {name}" if name else row.account
+    only = "Only a server that runs with that account can find out whether it was charged."
+    return _elsewhere(row, f"was sent by another account ({who[:200]}) and its answer was lost", only)
+
+
+def payer_not_here(row: CallRow) -> Refusal:
+    """A call in doubt for which a payment may be signed, by a wallet whose key is not here."""
+    who = (
+        "A server that runs with that key can find out whether it was charged; others with this account, once the "
+        "payment can be taken no longer."
+    )
+    return _elsewhere(row, "may have been paid by a wallet whose key is not here, and its answer was lost", who)
+
+
+def _elsewhere(row: CallRow, what: str, who: str) -> Refusal:
     return Refusal(
         code=codes.ACCOUNT_NOT_HERE,
-        message=(
-            f"The call of {iso(row.created_at)} was sent by another account ({row.account[:200]}) and its answer was "
-            f"lost. {format_usdc(row.held)} USDC stay held. Only a server that runs with that account can find out "
-            "whether it was charged."
-        ),
+        message=f"The call of {iso(row.created_at)} {what}. {format_usdc(row.held)} USDC stay held. {who}",
         details={"since": iso(row.created_at), "held_usdc": format_usdc(row.held), "account": row.account[:200]},
         source="bridge",
     )

@@ -22,7 +22,8 @@ def identity(principal: str, source: str, offer: str, arguments: Mapping[str, An
     """Identify what is asked for: by one principal, one offer of a source with equal arguments (hex SHA-256).
 
     Object keys are sorted, so the order a model writes them in does not matter; every value does. Who pays is not in
-    it: under a new account an open call is not bought a second time either.
+    it: under a new account an open call is not bought a second time either. Nor is what the operator calls the source:
+    `offer` is the key that it has there (`Offer.own_key`).
     """
     return _digest([principal, source, offer, arguments])
 

@@ -88,12 +88,12 @@ class Upkeep:
         """Look anew when the next call is due."""
         self._news.set()
 
-    async def recover(self) -> bool:
-        """Finish what is due; what cannot be finished stays counted as spent.
+    async def recover(self, but: Collection[str] = ()) -> bool:
+        """Finish what is due, `but` of these sources; what cannot be finished stays counted as spent.
 
         Returns whether some were left because their payee answers nobody, or the clock cannot be gone by.
         """
-        due, held = await self._askable()
+        due, held = await self._askable(but)
         left: list[Account] = []
         await self._accounts.finish(due, left.append)
         return held or bool(left)
@@ -135,18 +135,16 @@ class Upkeep:
             await over.wait()
         return held
 
-    async def _askable(self) -> tuple[Sequence[CallRow], bool]:
+    async def _askable(self, but: Collection[str] = ()) -> tuple[Sequence[CallRow], bool]:
         """The calls to be asked for now, and whether there are others for which the clock cannot be gone by."""
         known = self._ledger.fault
         try:
-            due, faults = await self._due()
+            due, faults = await self._due(but)
         except LedgerError as exc:
             # What is wrong with the ledger from the start was said then.
             level = logging.ERROR if known is None else logging.INFO
             log.log(level, "open calls of earlier runs could not be taken over: %s", exc)
             return (), False
-        for (rail, _), fault in faults.items():
-            log.warning("calls of %s in doubt stay as they are until the next round: %s", rail, fault.message)
         return [row for row in due if self._told_by(row) not in faults], bool(faults)
 
     def _leave(self, account: Account) -> None:
@@ -241,27 +239,45 @@ class Upkeep:
     def _told_by(self, row: CallRow) -> _Teller:
         return row.rail, self._rails.witness(row.rail, row.account)
 
-    async def _due(self) -> tuple[Sequence[CallRow], Mapping[_Teller, Refusal]]:
+    async def _due(self, but: Collection[str] = ()) -> tuple[Sequence[CallRow], Mapping[_Teller, Refusal]]:
         """The calls to be asked for now, once nobody's are seen to; and why some cannot be, by who tells them the time.
+
+        Args:
+            but: the sources that are not asked now.
 
         Raises:
             LedgerError: they cannot be read, or not be taken over.
         """
-        rows = await self._ledger.rows(limit=_LISTED, states=OPEN)
-        asked = {self._told_by(row) for row in rows if self._in_question(row) or len(rows) == _LISTED}
+        listed = await self._ledger.rows(limit=_LISTED, states=OPEN)
+        rows = [row for row in listed if row.source not in but]
+        asked = {self._told_by(row) for row in rows if self._in_question(row) or len(listed) == _LISTED}
         found = {one: await clock_fault(self._rails, one[1], fresh=True) for one in sorted(asked, key=_rail_of)}
         faults = {one: fault for one, fault in found.items() if fault is not None}
         if found and all(one in faults and faults[one].code == CLOCK_WRONG for one in found):
             # What is written down now would carry a time that is none.
+            self._note_left(rows, faults)
             return (), faults
-        right = bool(found) and not faults and await self._clock_is_right(found, rows)
-        due = await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right)
+        # What is written off for its age is everybody's, so everybody who tells the time has a say in that.
+        right = bool(found) and not faults and not but and await self._clock_is_right(found, rows)
+        adopted = await self._ledger.adopt_orphans(self._rails.serves, self._working, clock_right=right)
+        due = [row for row in adopted if row.source not in but]
         for one in sorted({self._told_by(row) for row in due} - found.keys(), key=_rail_of):
             # Of charges that may yet turn, or of what another left open meanwhile.
             fault = await clock_fault(self._rails, one[1], fresh=True)
             if fault is not None:
                 faults[one] = fault
+        self._note_left([*rows, *due], faults)
         return due, faults
+
+    def _note_left(self, rows: Iterable[CallRow], faults: Mapping[_Teller, Refusal]) -> None:
+        """Log whose calls are not asked for now, and why: what was charged for them is as unknown as it was."""
+        left: dict[_Teller, set[str]] = {one: set() for one in faults}
+        for row in rows:
+            if (told_by := self._told_by(row)) in left:
+                left[told_by].add(row.account)
+        for one, accounts in left.items():
+            whose, why = ", ".join(sorted(accounts)), faults[one].code
+            log.warning("open calls of %s stay as they are, and counted as spent, until the next round: %s", whose, why)
 
     async def _clock_is_right(self, tellers: Iterable[_Teller], rows: Sequence[CallRow]) -> bool:
         """Whether a clock in which nobody found a fault can be gone by, for these open calls.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -147,9 +147,12 @@ class AllOffers:
         """Seconds until some source looks for news."""
         return min((source.until_refresh() for source in self._sources), default=0.0)
 
-    async def refresh(self) -> None:
-        """Look for news everywhere, side by side. Who gave none is among the `outages`, and hides nobody else's."""
-        await _refresh(self._sources)
+    async def refresh(self, but: Collection[str] = ()) -> None:
+        """Look for news everywhere, side by side, `but` at these sources.
+
+        Who gave none is among the `outages`, and hides nobody else's.
+        """
+        await _refresh([source for source in self._sources if source.name not in but])
 
     @property
     def outages(self) -> tuple[Outage, ...]:

@@ -186,13 +186,15 @@ async def pay_and_show(
 
     store = ArtifactRecorder(given.artifacts, given.settings.artifacts, SystemClock())
     async with at_hub(given) as at, build(at, store=store) as bridge:
+        # A Hub that answers nobody holds up no call at another.
+        others = at.hubs_beside(tool) if catalog else frozenset[str]()
         if catalog:
             # A catalog of an earlier run will do; what is not in it is refused with the reason.
-            await bridge.source.refresh()
+            await bridge.source.refresh(others)
             check_pins(bridge)
         await bridge.discover(tool)
         # What an earlier run left open may be this very call; finishing it costs nothing.
-        await bridge.calls.recover()
+        await bridge.calls.recover(others)
         progress = ProgressLine()
         caller = Caller(LOCAL, progress, Unshown(), Terminal(at.settings.every_hub), client="jecp-mcp-call")
         result = await bridge.dispatcher.call(tool, arguments, caller)

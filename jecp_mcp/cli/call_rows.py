@@ -10,6 +10,7 @@ from jecp_mcp.mandate.states import CHARGED, HOLDING
 from jecp_mcp.money import format_usdc
 
 if TYPE_CHECKING:
+    from jecp_mcp.cli.options import Start
     from jecp_mcp.mandate.records import CallRow
 
 
@@ -19,6 +20,14 @@ def excess_in_words(row: CallRow) -> str:
         f"for the call {row.call_id} of {iso(row.created_at)} ({row.tool}) the payee says that it took "
         f"{format_usdc(row.charged)} USDC, where at most {format_usdc(row.held)} was allowed; that counts as spent"
     )
+
+
+def of_hub_gone(given: Start, row: CallRow) -> bool:
+    """Whether a call was made at a Hub that is not among the settings any more: nobody here can find out about it."""
+    from jecp_mcp.rails.jecp.rail import JecpRail
+
+    here = {hub.base_url for hub in given.settings.every_hub.values()}
+    return row.rail == JecpRail.name and row.source not in here
 
 
 def call_json(row: CallRow) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from jecp_mcp.settings import (
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.settings.loading import COMMAND_LINE
 from jecp_mcp.settings.places import home_folder
-from jecp_mcp.source_names import FIRST
+from jecp_mcp.source_names import FIRST, NAMED, NAMED_TOOL
 
 if TYPE_CHECKING:
     from jecp_mcp.settings.wallet_key import WalletKey
@@ -139,6 +139,16 @@ class Start:
         if self.sandbox and self.credentials is None:
             return None
         return ", ".join(one.base_url for one in self.hubs.values())
+
+    def hubs_beside(self, tool: str) -> frozenset[str]:
+        """The addresses of the Hubs that surely do not sell a tool, by its name or key; none for what may mean any."""
+        from jecp_mcp.tools.publishing.naming import OWN_PREFIX
+
+        name, named, _ = tool.partition(NAMED if NAMED in tool else NAMED_TOOL)
+        every = self.settings.every_hub
+        if tool.startswith(OWN_PREFIX) or (named and name not in every):
+            return frozenset()
+        return frozenset(hub.base_url for called, hub in every.items() if called != (name if named else ""))
 
     @property
     def hub_argument(self) -> Mapping[str, str]:

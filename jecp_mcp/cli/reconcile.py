@@ -80,11 +80,14 @@ def command(
 
 
 async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
-    """The calls that need a ruling, and those that will be found out without one, oldest first, as JSON.
+    """The calls that need a ruling, and those that can be found out without one, oldest first, as JSON.
+
+    Of these ``hub_in_settings`` is false where that takes a Hub that is not among the settings any more.
 
     Raises:
         LedgerError: the ledger cannot be read.
     """
+    from jecp_mcp.cli.call_rows import of_hub_gone
     from jecp_mcp.cli.ledger_tasks import open_ledger
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.mandate.states import HOLDING
@@ -100,7 +103,11 @@ async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
     needs: list[dict[str, Any]] = []
     found_out: list[dict[str, Any]] = []
     for row in rows:
-        (needs if _needs_ruling(row, now) else found_out).append(_call_json(row, now))
+        told = _call_json(row, now)
+        if _needs_ruling(row, now):
+            needs.append(told)
+        else:
+            found_out.append(told | {"hub_in_settings": not of_hub_gone(given, row)})
     return {"needs_ruling": needs, "still_found_out": found_out}
 
 
@@ -143,7 +150,7 @@ async def _find_call(ledger: Ledger, call_id: str, given: Start) -> CallRow:
     row = await ledger.row(call_id)
     if row is not None and row.state in {State.RESERVED, State.SENT}:
         # Its process may be dead; then it is nobody's, and in doubt. This one finishes none.
-        await ledger.adopt_orphans(lambda _rail, _account: False)
+        await ledger.adopt_orphans(lambda _rail, _account, _authorized: False)
         row = await ledger.row(call_id)
     if row is None:
         listing, elsewhere = given.commands.line("ledger"), await call_elsewhere(given, call_id, "reconcile")
@@ -253,7 +260,12 @@ def _list(found: dict[str, list[dict[str, Any]]], given: Start, *, json_wanted: 
         return
     columns: list[rich_output.Column] = [("call", "left"), ("reserved", "left"), ("tool", "left"), ("state", "left")]
     columns += [("held", "right"), ("until", "left"), ("evidence", "prose")]
-    for title, rows in (("Needs a ruling (USDC, UTC)", needs), ("Will still be found out (USDC, UTC)", found_out)):
+    here, gone = ([one for one in found_out if one["hub_in_settings"] is wanted] for wanted in (True, False))
+    for title, rows in (
+        ("Needs a ruling (USDC, UTC)", needs),
+        ("Will still be found out (USDC, UTC)", here),
+        ("Found out only with a Hub that is not in the settings (USDC, UTC)", gone),
+    ):
         cells = [
             (
                 one["call_id"],

@@ -82,6 +82,10 @@ def _print(query: str, found: Mapping[str, Any], commands: CommandLine) -> None:
         rich_output.say(what, "dim", stderr=True)
     else:
         rich_output.say(for_person(found.get("hint", "Nothing matches.")))
+    for one in found.get("unreachable", ()):
+        as_of = f", as of {one['known_at']}" if one["known_at"] else ""
+        known = f"{counted(one['known_offers'], 'action')} of it known{as_of}"
+        rich_output.say(f"{one['code']}: {one['source']} gives no catalog now; {known}", rich_output.WARNING)
     if "left_out" in found:
         rich_output.say(for_person(found["left_out"]))
     for one in found.get("set_aside", ()):

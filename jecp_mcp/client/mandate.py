@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from jecp_mcp.settings import LedgerSettings, MandateSettings, Settings, load_settings, state_dir
-from jecp_mcp.settings.patterns import Over, can_match
+from jecp_mcp.settings.patterns import EVERYTHING_NAMED, Over, can_match
+from jecp_mcp.source_names import FIRST, NAMED
 
 if TYPE_CHECKING:
     from jecp_mcp.calls.ports import Question
@@ -46,9 +47,10 @@ class Mandate:
                 settings: 0.25 a call, 2 a day.
 
         Raises:
-            ValueError: a key or a value is wrong.
+            ValueError: a key or a value is wrong, or a pattern names a Hub, which only the server's settings can.
         """
         self.settings = _usable(MandateSettings.model_validate(settings))
+        _names_no_hub(self.settings)
         self.ledger, self.approve = Path(ledger), approve
         self.ledger_settings = _KEEPING
         self.server_settings: Settings | None = None
@@ -74,6 +76,25 @@ class Mandate:
         made.server_settings = settings
         return made
 
+    def name_of(self, hub: str) -> str:
+        """What the mandate's rules call a Hub, as `Offer.source_name`; its limits, allows and denies may name it.
+
+        Args:
+            hub: its address, as `jecp_mcp.settings.check_hub_url` writes it.
+
+        Raises:
+            ValueError: the settings have several Hubs, and none is at that address: no rule could name it.
+        """
+        known = {} if self.server_settings is None else self.server_settings.every_hub
+        if len(known) <= 1:
+            # The rules of one Hub hold for whichever the program buys from.
+            return ""
+        for name, one in known.items():
+            if one.base_url == hub:
+                return name
+        there = ", ".join(one.base_url for one in known.values())
+        raise ValueError(f"the mandate's settings have no Hub at {hub}, so none of its rules could name it: {there}")
+
 
 def _usable(settings: MandateSettings) -> MandateSettings:
     """The same settings, all of whose patterns mean something to a program.
@@ -81,7 +102,28 @@ def _usable(settings: MandateSettings) -> MandateSettings:
     Raises:
         ValueError: one names a tool: as a deny it would let everything through in silence.
     """
-    for pattern in (*settings.allow, *settings.deny, *(limit.match for limit in settings.limits)):
+    for pattern in _patterns(settings):
         if can_match(pattern, Over.TOOLS) and not can_match(pattern, Over.IDS):
             raise ValueError(f'"{pattern}" names a tool of the server; a program needs an action, as a/b:c')
     return settings
+
+
+def _names_no_hub(settings: MandateSettings) -> None:
+    """See that no pattern means a further Hub, which only the server's settings call by a name.
+
+    Raises:
+        ValueError: one does: as a deny it would let everything through in silence.
+    """
+    for pattern in _patterns(settings):
+        where, named, _ = pattern.partition(NAMED)
+        if named and where != FIRST:
+            raise ValueError(
+                f'"{pattern}" names a Hub, and only the server\'s settings give one a name: leave it out, or take them '
+                "with Mandate.from_settings()"
+            )
+
+
+def _patterns(settings: MandateSettings) -> tuple[str, ...]:
+    """What its rules are about, but for what every mandate allows that says nothing of it."""
+    allow = (pattern for pattern in settings.allow if pattern != EVERYTHING_NAMED)
+    return (*allow, *settings.deny, *(limit.match for limit in settings.limits))

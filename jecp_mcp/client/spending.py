@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
@@ -77,11 +77,14 @@ class _Watch:
     async def approve(self, question: Question) -> Reply:
         assert self.asked is not None, "nobody is asked who cannot be"
         try:
-            agreed = await self.asked(question)
+            agreed: object = await self.asked(question)
         except Exception as exc:  # noqa: BLE001 - it is raised to whoever called
             self.fault = exc
             return Reply(Decision.UNABLE, "the program could not ask")
-        return Reply(Decision.ACCEPTED if agreed is True else Decision.DECLINED)
+        if not isinstance(agreed, bool):
+            self.fault = TypeError(f"approve must say True or False, and gave {type(agreed).__name__}")
+            return Reply(Decision.UNABLE, "the program said neither yes nor no")
+        return Reply(Decision.ACCEPTED if agreed else Decision.DECLINED)
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:
         del purpose, message, make
@@ -142,10 +145,12 @@ class MandatedCalls:
             x402: gives what pays by x402, or finds out about what was paid so.
 
         Raises:
+            ValueError: no rule of the mandate could name this Hub.
             SettingsError: the ledger's file is where other machines may share it.
             ExtraMissing: the ledger is a server's, and what speaks to it is not installed.
         """
         self._hub, self._catalog, self._clock = hub, catalog, clock
+        self._called = mandate.name_of(hub.origin)
         self._approve = mandate.approve
         self._offers: dict[str, tuple[float, tuple[Offer, ...]]] = {}
         self._ledger = open_configured(mandate.ledger_settings, mandate.ledger, clock=clock)
@@ -289,7 +294,7 @@ class MandatedCalls:
         """
         until, offers = self._offers.get(capability, (0.0, ()))
         if self._clock.monotonic() >= until:
-            offers = await self._listed(capability)
+            offers = tuple(replace(one, source_name=self._called) for one in await self._listed(capability))
             if len(self._offers) >= _MOST_OFFERS:
                 self._offers.clear()
             self._offers[capability] = self._clock.monotonic() + OFFERS_SECONDS, offers

@@ -100,6 +100,11 @@ class Offer:
         return f"{self.full_capability}:{self.action}"
 
     @property
+    def own_key(self) -> str:
+        """The same without what the operator calls the source: what it is there, whatever that is called."""
+        return f"{self.capability}:{self.action}"
+
+    @property
     def full_capability(self) -> str:
         """The capability as the key begins: ``payee/name``, ``name`` or, of a named source, ``source::payee/name``."""
         return f"{self.source_name}{NAMED}{self.capability}" if self.source_name else self.capability

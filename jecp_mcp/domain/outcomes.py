@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
@@ -82,6 +82,14 @@ class Mark(StrEnum):
     ACCEPTED = "accepted"
     RESULT = "result"
     INTENT = "intent"
+
+
+class AuthorizedCall(NamedTuple):
+    """A call for which a payment may be signed (`Mark.AUTHORIZED`), with what was agreed, and when it was made."""
+
+    call_id: str
+    terms: str
+    made_at: UnixMs
 
 
 @dataclass(frozen=True, slots=True)

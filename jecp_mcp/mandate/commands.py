@@ -20,6 +20,7 @@ from jecp_mcp.mandate.records import (
     Reservation,
 )
 from jecp_mcp.mandate.rules import Batch
+from jecp_mcp.mandate.served import Served
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 
@@ -243,7 +244,7 @@ class Adopt(_Fact):
     """`Batch.adopt`."""
 
     dead: tuple[str, ...]
-    served: Collection[tuple[str, str]]
+    served: Collection[Served]
     running: tuple[str, ...]
     behind: int
     most: int

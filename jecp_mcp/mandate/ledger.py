@@ -5,7 +5,7 @@ Amounts are micro-USDC, instants milliseconds since the Unix epoch (UTC).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from jecp_mcp.clock import UnixMs
@@ -26,6 +26,7 @@ from jecp_mcp.mandate.records import (
     Totals,
     Undelivered,
 )
+from jecp_mcp.mandate.served import Serves
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 
@@ -168,16 +169,17 @@ class Ledger(Grants, Protocol):
         ...
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
+        self, serves: Serves, running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         """See to the unended rows that nobody works on: those whose process is dead, and this one's own without a task.
 
         ``reserved`` is released, ``sent`` becomes ``in_doubt``. What can no longer be proven is written off, and so is
-        what was made while the clock was ahead, for its age is not known; neither unless `clock_right`. Whoever's
-        account `serves` says can be acted for becomes this process's; the others wait for a process that can.
+        what was made while the clock was ahead, for its age is not known; neither unless `clock_right`. What `serves`
+        says can be acted for becomes this process's; the others wait for a process that can.
 
         Args:
-            serves: whether this process can act for a rail and account.
+            serves: whether this process can act for a rail and account and, of a call for which a payment may be
+                signed, for that one.
             running: the ids of the calls that tasks of this process work on.
             clock_right: whether somebody else's clock just confirmed this machine's.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.outcomes import Mark, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Mark, Verdict
 from jecp_mcp.mandate.grants import Grant, GrantRef
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window
@@ -153,6 +153,11 @@ class CallRow:
     def awaits_ruling(self) -> bool:
         """Whether only a person can still say what it cost: its answer is here, at a price that was not agreed to."""
         return self.state is State.IN_DOUBT and self.mark is Mark.RESULT
+
+    @property
+    def authorized(self) -> AuthorizedCall | None:
+        """What decides on who can find out about a payment that may be signed for it; None where none may be."""
+        return AuthorizedCall(self.call_id, self.terms, self.created_at) if self.mark is Mark.AUTHORIZED else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from jecp_mcp.mandate.records import (
     Reservation,
     Undelivered,
 )
+from jecp_mcp.mandate.served import Served, served_as
 from jecp_mcp.mandate.states import OPEN, Event, State, after
 from jecp_mcp.mandate.working_set import (
     Call,
@@ -169,7 +170,7 @@ class Batch:
 
     def adopt(
         self,
-        served: Collection[tuple[str, str]],
+        served: Collection[Served],
         at: UnixMs,
         *,
         clock_right: bool,
@@ -177,7 +178,7 @@ class Batch:
         """See to the rows that nobody works on and that are open or whose charge may yet turn, as they were loaded.
 
         Args:
-            served: the rails and accounts that this process can act for.
+            served: what this process can act for.
             clock_right: whether the clock was confirmed, so that it tells what can no longer be proven.
 
         Returns:
@@ -191,7 +192,7 @@ class Batch:
             hopeless = self._hopeless(call) if clock_right else None
             if hopeless is not None and call.state in {State.SENT, State.IN_DOUBT}:
                 self.calls.write_off(call.call_id, hopeless, at)
-            elif call.ended_at is None and not mine and (call.rail, call.account) in served:
+            elif call.ended_at is None and not mine and served_as(call) in served:
                 self.calls.claim(call)
         return last
 

@@ -14,6 +14,8 @@ COUNTED = (
     f"WHEN {CHARGED} THEN charged - refunded ELSE 0 END"
 )
 """`jecp_mcp.mandate.states.counted_amount`, for sums over many calls."""
+AUTHORIZED = ", ".join(f"CASE WHEN mark = 'authorized' THEN {name} END" for name in ("call_id", "terms", "created_at"))
+"""The fields of `jecp_mcp.domain.outcomes.AuthorizedCall`, of the calls that have one."""
 CAME_TO_NOTHING = "state IN ('released', 'reconciled_free') AND NOT answered"
 """Nothing was bought, be it for nothing."""
 COPIES_AMONG = 1_000

@@ -28,6 +28,7 @@ from jecp_mcp.mandate.records import (
     Reservation,
     Totals,
 )
+from jecp_mcp.mandate.served import Served
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.writer import Batches, Writer
 from jecp_mcp.money import MicroUSDC
@@ -302,7 +303,7 @@ class StoredLedger(Ledger, Generic[_Q]):
         return outcome
 
     async def _adopt(
-        self, dead: Iterable[str], served: Collection[tuple[str, str]], running: Collection[str], *, clock_right: bool
+        self, dead: Iterable[str], served: Collection[Served], running: Collection[str], *, clock_right: bool
     ) -> None:
         """See to the open calls of dead sessions, and to those of this one that nothing works on."""
         gone = tuple(sorted(dead))

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Refunded
+from jecp_mcp.domain.outcomes import AuthorizedCall, Entry, Mark, Outcome, Refunded
 from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import HeldBack
@@ -142,8 +142,12 @@ class Rail(Protocol):
         """What is missing before anything can be bought, or None. Asks nobody."""
         ...
 
-    def serves(self, account: str) -> bool:
-        """Whether it can act for an account: find out about its calls, and finish them."""
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
+        """Whether it can act for an account: find out about its calls, and finish them.
+
+        Args:
+            authorized: which of them is meant, where a payment may be signed for it that not everybody can look for.
+        """
         ...
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jecp_mcp.catalog.sources import OfferSource
 from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import AuthorizedCall
 from jecp_mcp.rails.base import Account, Rail, Witness
 from jecp_mcp.rails.paid_http.roads import Road
 from jecp_mcp.settings import Credentials, Settings
@@ -93,16 +94,16 @@ class Rails:
         ways = self._by_source.get(offer.source, [])
         return next((way for way in ways if way.road is None or way.road.pays(offer.payee)), None)
 
-    def serving(self, rail: str, account: str) -> Rail | None:
-        """The rail that can find out about the calls of an account; None where none can here."""
-        way = self._serving(rail, account)
+    def serving(self, rail: str, account: str, authorized: AuthorizedCall | None = None) -> Rail | None:
+        """The rail that can find out about the calls of an account (`Rail.serves`); None where none can here."""
+        way = self._serving(rail, account, authorized)
         return None if way is None else way.rail
 
     def _named(self, rail: str) -> list[Way]:
         return [way for way in self._ways if way.rail.name == rail]
 
-    def _serving(self, rail: str, account: str) -> Way | None:
-        return next((way for way in self._named(rail) if way.rail.serves(account)), None)
+    def _serving(self, rail: str, account: str, authorized: AuthorizedCall | None = None) -> Way | None:
+        return next((way for way in self._named(rail) if way.rail.serves(account, authorized)), None)
 
     def arguments_of(self, rail: str, payload: bytes) -> Mapping[str, Any] | None:
         """What a call was given, from its stored request; None where that cannot be read here (any more)."""
@@ -110,9 +111,9 @@ class Rails:
         ways = self._named(rail)
         return ways[0].rail.arguments_of(payload) if ways and payload else None
 
-    def serves(self, rail: str, account: str) -> bool:
-        """Whether this process can act for a rail and account."""
-        return self.serving(rail, account) is not None
+    def serves(self, rail: str, account: str, authorized: AuthorizedCall | None = None) -> bool:
+        """Whether this process can act for a rail and account (`Rail.serves`)."""
+        return self.serving(rail, account, authorized) is not None
 
     def witness_of(self, rail: Rail) -> Witness | None:
         """Who tells the time among a rail's own payees."""

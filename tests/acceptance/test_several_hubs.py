@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,10 @@ import anyio
 import pytest
 from mcp import Client
 
+from jecp_mcp.clock import SystemClock
+from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.mandate.opening import open_ledger
+from jecp_mcp.mandate.records import Conclusion
 from tests.acceptance.errors.stage import free_port
 from tests.acceptance.held_hub import holding
 from tests.acceptance.roads import (
@@ -31,6 +38,7 @@ from tests.acceptance.roads import (
     sandbox,
     server_env,
 )
+from tests.unit.mandate.reservations import reservation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -259,6 +267,51 @@ def test_a_call_of_the_second_hub_whose_server_was_killed_is_finished_there_and_
         assert not result["isError"], result
     assert len(charged(eu)) == 1
     assert charged(first) == []
+
+
+async def leave_in_doubt(state: Path, hub: str, agent: str) -> str:
+    """Write down a call of a dead process at the Hub eu, whose answer was lost; its id."""
+    ledger = open_ledger(state / "ledger.sqlite", "dead")
+    wanted = reservation("dead", account=f"{hub} {agent}", provable_until=SystemClock().now() + 3_600_000)
+    await ledger.reserve(replace(wanted, source=hub, offer="eu::text-stats:count", tool=EU_COUNT))
+    ledger.conclude(Conclusion(wanted.call_id, Verdict.IN_DOUBT, evidence="the answer was lost"))
+    await ledger.close()
+    return wanted.call_id
+
+
+def test_a_hub_that_answers_nobody_holds_up_no_call_at_another_and_one_that_is_gone_is_said_by_its_name(
+    hubs: tuple[SandboxHub, SandboxHub], tmp_path: Path
+) -> None:
+    first, state = hubs[0].new_agent(), tmp_path / "state"
+    # Connections are taken by the system, and nobody ever answers one.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        call_id = asyncio.run(leave_in_doubt(state, url, "agent_eu"))
+        eu = {"JECP_AGENT_ID_EU": "agent_eu", "JECP_API_KEY_EU": "jdb_ak_eu"}
+        two = {"JECP_MCP_CONFIG": str(config(tmp_path, url, ""))} | eu
+        one = {"JECP_MCP_CONFIG": str(tmp_path / "one.toml")}
+        (tmp_path / "one.toml").write_text("")
+
+        def run(given: dict[str, str], *words: str) -> str:
+            command = [sys.executable, "-m", "jecp_mcp", words[0], "--state-dir", str(state), *words[1:]]
+            env = server_env(first.url, first.agent_id, first.api_key) | given
+            done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=PATIENCE)
+            return done.stdout + done.stderr
+
+        assert "Paid 0.0005 USDC" in run(two, "call", COUNT, '{"text": "one two"}')
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    # Now it refuses connections.
+    said = run(two, "search", "count words")
+    assert f"{url} gives no catalog now; 0 actions of it known" in said
+    assert COUNT in said
+    assert "Will still be found out" in run(two, "reconcile")
+
+    gone = run(one, "reconcile")
+    assert "Found out only with a Hub that is not in the settings" in gone
+    assert "Will still be found out" not in gone
+    assert "another account (agent_eu at eu)" in run(one, "status", call_id)
 
 
 def test_each_command_knows_which_hub_is_meant(hubs: tuple[SandboxHub, SandboxHub], tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ async def test_what_the_mandate_forbids_is_not_bought(agent: SandboxHub, tmp_pat
 
 async def test_a_person_is_asked_by_the_program_or_under_a_code(agent: SandboxHub, tmp_path: Path) -> None:
     asked: list[Question] = []
-    word: list[Any] = [True, False, "yes"]
+    word: list[Any] = [True, False, "yes", None, 1]
 
     async def approve(question: Question) -> bool:
         asked.append(question)
@@ -135,10 +135,13 @@ async def test_a_person_is_asked_by_the_program_or_under_a_code(agent: SandboxHu
         assert (unasked.value.next_action or {})["actor"] == "human"
     async with client(agent, mandate(approve=approve)) as hub:
         assert (await hub.invoke(*COUNT, text("two"))).charged
-        for words in ("three", "four"):
-            with pytest.raises(ApprovalError) as refused:
-                await hub.invoke(*COUNT, text(words))
-            assert refused.value.code == "APPROVAL_DENIED"
+        with pytest.raises(ApprovalError) as refused:
+            await hub.invoke(*COUNT, text("three"))
+        assert refused.value.code == "APPROVAL_DENIED"
+        for kind in ("str", "NoneType", "int"):
+            # Nobody refused: the program has a mistake.
+            with pytest.raises(TypeError, match=f"True or False, and gave {kind}"):
+                await hub.invoke(*COUNT, text(kind))
     assert [(one.action, one.amount, one.arguments) for one in asked[:1]] == [("text-stats:count", PRICE, text("two"))]
     async with client(agent, mandate(approve=fails)) as hub:
         with pytest.raises(LookupError, match="text-stats:count"):

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Mark, Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.postgres import heartbeat
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
-from jecp_mcp.mandate.records import Admitted, Conclusion, NotYours
+from jecp_mcp.mandate.records import Admitted, Conclusion, Note, NotYours
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
 from tests.postgres.cluster import Cluster
@@ -66,12 +66,16 @@ async def test_a_dead_sessions_rows_are_released_or_taken_over(open_one: Opener)
 async def test_only_who_can_act_for_an_account_takes_its_rows_over(open_one: Opener) -> None:
     await (await leave_rows(open_one("dead"))).close()
     other, able = open_one("other"), open_one("able")
-    assert await other.adopt_orphans(lambda rail, account: (rail, account) == ("jecp", "another agent")) == []
+    assert (
+        await other.adopt_orphans(lambda rail, account, _authorized: (rail, account) == ("jecp", "another agent")) == []
+    )
     # That nobody hears the outcome any more is true whoever says so.
     assert await state_of(other, "dead sent") == (State.IN_DOUBT, "dead", 0)
     assert await state_of(other, "dead in_doubt") == (State.IN_DOUBT, "dead", 0)
     wanted = reservation("dead")
-    able_rows = await able.adopt_orphans(lambda rail, account: (rail, account) == (wanted.rail, wanted.account))
+    able_rows = await able.adopt_orphans(
+        lambda rail, account, _authorized: (rail, account) == (wanted.rail, wanted.account)
+    )
     assert [(row.call_id, row.owner, row.claim) for row in able_rows] == [
         ("dead in_doubt", "able", 1),
         ("dead sent", "able", 1),
@@ -79,6 +83,22 @@ async def test_only_who_can_act_for_an_account_takes_its_rows_over(open_one: Ope
     assert (await able.audit()).findings == ()
     await other.close()
     await able.close()
+
+
+async def test_what_may_be_signed_for_is_left_to_who_can_look_for_that_payment(open_one: Opener) -> None:
+    dying = await leave_rows(open_one("dead"))
+    assert await dying.note("dead in_doubt", 0, [Note(Mark.AUTHORIZED, "what is signed")])
+    await dying.close()
+    keyless, payer = open_one("keyless"), open_one("payer")
+    taken = await keyless.adopt_orphans(lambda _rail, _account, authorized: authorized is None)
+    assert [row.call_id for row in taken] == ["dead sent"]
+    assert await state_of(keyless, "dead in_doubt") == (State.IN_DOUBT, "dead", 0)
+    [row] = await payer.adopt_orphans(lambda _rail, _account, authorized: authorized is not None)
+    assert (row.call_id, row.owner) == ("dead in_doubt", "payer")
+    assert row.authorized == AuthorizedCall(row.call_id, row.terms, row.created_at)
+    assert (await payer.audit()).findings == ()
+    for ledger in (keyless, payer):
+        await ledger.close()
 
 
 async def test_a_living_sessions_rows_are_left_alone(open_one: Opener) -> None:
@@ -112,7 +132,7 @@ async def test_what_can_no_longer_be_proven_is_written_off_by_whoever_comes(
     await dead.close()
     clock.forward(seconds=61)
     other = open_one("other")
-    assert await other.adopt_orphans(lambda _rail, _account: False, clock_right=True) == []
+    assert await other.adopt_orphans(lambda _rail, _account, _authorized: False, clock_right=True) == []
     assert [(await state_of(other, name))[0] for name in ("sent", "in_doubt")] == [State.WRITTEN_OFF] * 2
     await other.close()
 

@@ -15,7 +15,7 @@ import anyio
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -68,7 +68,7 @@ class TinyRail:
     def ready(self) -> Refusal | None:
         return None
 
-    def serves(self, account: str) -> bool:
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         return account == self.account
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

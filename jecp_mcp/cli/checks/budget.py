@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from jecp_mcp.cli.call_rows import of_hub_gone
 from jecp_mcp.cli.checks.hub_answers import about
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import iso
@@ -56,10 +57,9 @@ async def budget_findings(given: Start) -> list[Finding]:
 
 def _of_hubs_gone(given: Start, held: Sequence[CallRow]) -> Iterator[Finding]:
     """The open calls at Hubs that are not among the settings' any more: nobody here can find out about them."""
-    here = {hub.base_url for hub in given.settings.every_hub.values()}
     gone: dict[str, list[CallRow]] = {}
     for row in held:
-        if row.rail == JecpRail.name and row.source not in here:
+        if of_hub_gone(given, row):
             gone.setdefault(row.source, []).append(row)
     for url, rows in gone.items():
         calls = counted(len(rows), "call")

@@ -34,6 +34,7 @@ from jecp_mcp.mandate.records import (
     Reservation,
     Undelivered,
 )
+from jecp_mcp.mandate.served import Serves, served_of
 from jecp_mcp.mandate.stored_ledger import MOST_DUE, StoredLedger
 
 if TYPE_CHECKING:
@@ -111,13 +112,12 @@ class PostgresLedger(StoredLedger[LedgerQueries]):
         await self._flush_changes()
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
+        self, serves: Serves, running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         await self._show_life()
         owners = await self._read(lambda queries: queries.open_owners(self._session))
-        accounts = {(rail, account) for _, rail, account, _ in owners}
-        served = {(rail, account) for rail, account in accounts if serves(rail, account)}
-        dead = {owner for owner, _, _, ended in owners if ended}
+        served = served_of([one for one, _ in owners], serves)
+        dead = {one.owner for one, ended in owners if ended}
         await self._adopt(dead, served, running, clock_right=clock_right)
         await self._query(lambda queries: queries.remove_ended_sessions())
         return await self._query(lambda queries: queries.due(self._session, MOST_DUE))

@@ -23,7 +23,9 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
+from jecp_mcp.mandate.served import OpenOwner, read_owner
 from jecp_mcp.mandate.sql_conditions import (
+    AUTHORIZED,
     CAME_TO_NOTHING,
     CHARGED,
     COPIES_AMONG,
@@ -62,10 +64,10 @@ LEFT JOIN jecp_mcp.request AS b ON b.call = c.call
 UNION ALL SELECT b.body, b.upload, coalesce(b.size, 0) FROM (SELECT %s::bigint AS call) AS c
 LEFT JOIN jecp_mcp.answer AS b ON b.call = c.call
 """
-_OPEN = """
-SELECT owner, rail, account, owner <> %s AND jecp_mcp.dead(owner, %s)
-FROM (SELECT DISTINCT owner, rail, account FROM jecp_mcp.call WHERE ended_at IS NULL) AS found
-"""
+_OPEN = f"""
+SELECT found.*, owner <> %s AND jecp_mcp.dead(owner, %s)
+FROM (SELECT DISTINCT owner, rail, account, {AUTHORIZED} FROM jecp_mcp.call WHERE ended_at IS NULL) AS found
+"""  # noqa: S608 constants
 _FEW = f"""
 SELECT id FROM jecp_mcp.call WHERE ended_at IS NULL UNION ALL SELECT id FROM jecp_mcp.call WHERE {WRITTEN_OFF}
 """  # noqa: S608 a constant
@@ -210,10 +212,10 @@ class LedgerQueries:
         ((found,),) = self._connection.query(_FIRST_BODY, (behind, behind))
         return int(found)
 
-    def open_owners(self, session: str) -> list[tuple[str, str, str, bool]]:
-        """The owners of open calls, with the rail and account of each, and whether it has ended."""
+    def open_owners(self, session: str) -> list[tuple[OpenOwner, bool]]:
+        """The owners of open calls, and whether each has ended."""
         found = self._connection.query(_OPEN, (session, DEAD_MS))
-        return [(owner, rail, account, bool(dead)) for owner, rail, account, dead in found]
+        return [(read_owner(*row), bool(dead)) for *row, dead in found]
 
     def totals(self) -> Totals:
         return read_totals(self._connection.query("SELECT state, calls, held, charged - refunded FROM jecp_mcp.tally"))

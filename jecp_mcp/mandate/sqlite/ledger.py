@@ -14,6 +14,7 @@ from jecp_mcp.errors import LedgerError, LedgerUnavailable
 from jecp_mcp.mandate.commands import MOST_KEPT_BYTES
 from jecp_mcp.mandate.counting import FEED_AT_ONCE
 from jecp_mcp.mandate.records import AlreadyOpen, AuditReport, CallRow, Meter, MeterReading, Undelivered
+from jecp_mcp.mandate.served import Serves, served_of
 from jecp_mcp.mandate.sqlite import meter_backfill, verify
 from jecp_mcp.mandate.sqlite.database import LedgerFile
 from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
@@ -82,12 +83,12 @@ class SqliteLedger(StoredLedger[LedgerQueries]):
         await asyncio.to_thread(self._file.check)
 
     async def adopt_orphans(
-        self, serves: Callable[[str, str], bool], running: Collection[str] = (), *, clock_right: bool = False
+        self, serves: Serves, running: Collection[str] = (), *, clock_right: bool = False
     ) -> Sequence[CallRow]:
         await self._show_life()
         found = await self._read(lambda queries: queries.open_owners())
-        served = {(rail, account) for _, rail, account in found if serves(rail, account)}
-        owners = {owner for owner, _, _ in found}
+        served = served_of(found, serves)
+        owners = {one.owner for one in found}
         claims: dict[str, SessionLock] = {}
         try:
             for session in {*owners, *self._locks.known()} - {self._session}:

@@ -19,7 +19,9 @@ from jecp_mcp.mandate.records import (
     Undelivered,
 )
 from jecp_mcp.mandate.rules import UNDELIVERED_MS
+from jecp_mcp.mandate.served import OpenOwner, read_owner
 from jecp_mcp.mandate.sql_conditions import (
+    AUTHORIZED,
     CAME_TO_NOTHING,
     CHARGED,
     COPIES_AMONG,
@@ -169,9 +171,10 @@ class LedgerQueries:
         ]
         return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
 
-    def open_owners(self) -> list[tuple[str, str, str]]:
-        """The owners of calls that are open or whose charge may yet turn, with the rail and account of each."""
-        return self._all(f"SELECT DISTINCT owner, rail, account FROM call WHERE id IN ({UNENDED})")  # noqa: S608 a constant
+    def open_owners(self) -> list[OpenOwner]:
+        """The owners of calls that are open or whose charge may yet turn."""
+        found = self._all(f"SELECT DISTINCT owner, rail, account, {AUTHORIZED} FROM call WHERE id IN ({UNENDED})")  # noqa: S608 constants
+        return [read_owner(*row) for row in found]
 
     def totals(self) -> Totals:
         return read_totals(self._all("SELECT state, calls, held, charged - refunded FROM tally"))

@@ -17,7 +17,7 @@ import anyio
 from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs, iso
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -95,8 +95,9 @@ class AjpRail:
         """What is missing before anybody can be hired, or None."""
         return None if self._keys.fault is None else outcome.no_key(self._keys.fault)
 
-    def serves(self, account: str) -> bool:
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         """Whether it can act for an account: a job is asked for and acknowledged by its id, whoever offered it."""
+        del authorized
         return bool(account)
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

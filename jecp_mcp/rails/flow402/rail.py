@@ -15,7 +15,7 @@ from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -97,8 +97,9 @@ class Flow402Rail:
         """What is missing before anything can be bought, or None."""
         return no_key() if self._plane is None else None
 
-    def serves(self, account: str) -> bool:
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         """Whether it can act for an account."""
+        del authorized
         return self._plane is not None and account == self.account
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

@@ -22,7 +22,7 @@ from jecp_mcp.masking import Mask
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.rails.jecp.reachability import Reachability
-from jecp_mcp.settings import Credentials
+from jecp_mcp.settings import Credentials, check_hub_url
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
 from jecp_mcp.wire.jecp.subscriptions import (
@@ -97,12 +97,12 @@ class HubClient:
     """Requests to one Hub."""
 
     def __init__(self, base_url: str, http: Wire, credentials: Callable[[], Credentials | None], clock: Clock) -> None:
-        """Speak to the Hub at `base_url`, an origin; `credentials` is asked at each request.
+        """Speak to the Hub at `base_url`, an origin however it is written; `credentials` is asked at each request.
 
         `guide_known` tells whether the Hub answered for its guide, be it to say that there is none; `reachability`,
         whether it answers at all.
         """
-        self.origin = base_url.rstrip("/")
+        self.origin = check_hub_url(base_url)
         self._http = http
         self._credentials = credentials
         self._clock = clock

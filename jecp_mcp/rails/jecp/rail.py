@@ -13,7 +13,7 @@ import anyio
 from jecp_mcp import jsontext
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Entry, Mark, Outcome, Verdict
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError, SettingsError, WireError
@@ -27,10 +27,10 @@ from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, refused_by_hub
 from jecp_mcp.rails.jecp.partial_output import PartialOutput
 from jecp_mcp.rails.jecp.payload import PaidBy, Payload, pack, unpack
-from jecp_mcp.rails.jecp.payment_methods import paid_by
+from jecp_mcp.rails.jecp.payment_methods import finds_out, paid_by
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
-from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost, read_reply, read_stream
+from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost, read_reply, read_stream, refused_streaming
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
 from jecp_mcp.wire.jecp.provenance import build
@@ -102,9 +102,12 @@ class JecpRail:
         """What an action is paid with here, or why it cannot be."""
         return paid_by(offer, self._payment, self.payer)
 
-    def serves(self, account: str) -> bool:
-        """Whether `account` is this agent's at this Hub, and its key is here."""
-        return self._client.identity() is not None and account == self._client.account_id
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
+        """Whether `account` is this agent's at this Hub, and its key is here; and whoever may have signed a payment."""
+        if self._client.identity() is None or account != self._client.account_id:
+            return False
+        x402 = None if authorized is None else self._finishing()
+        return authorized is None or (x402 is not None and finds_out(authorized, x402.payer, self._clock.now()))
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Refusal:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
@@ -265,7 +268,7 @@ class JecpRail:
             else:
                 heard = await self._plain(sending, min(seconds, ends - self._clock.monotonic()))
             attempts.append(answering(request.call_id, heard))
-            unstreamable = streaming and _refused_streaming(attempts[-1])
+            unstreamable = streaming and refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(payload, attempts, replay=replay, left=left)
             if wait is None or door.closed is not None:
@@ -385,12 +388,4 @@ def _unwritable(cause: WireError) -> Refusal:
         INVALID_REQUEST,
         f"The call cannot be written as a request: {cause}. Nothing was sent and nothing was charged.",
         source="bridge",
-    )
-
-
-def _refused_streaming(evidence: Evidence) -> bool:
-    return (
-        isinstance(evidence, Replied)
-        and isinstance(evidence.reply, Refusal)
-        and evidence.reply.code == "NOT_STREAMABLE"
     )

@@ -183,3 +183,8 @@ def _told(event: StreamEvent) -> str | None:
             return (step or state or "working")[:_MESSAGE_CHARACTERS]
         case _:
             return None
+
+
+def refused_streaming(heard: Evidence) -> bool:
+    """Whether the Hub refused the call only for it was to be streamed."""
+    return isinstance(heard, Replied) and isinstance(heard.reply, Refusal) and heard.reply.code == "NOT_STREAMABLE"

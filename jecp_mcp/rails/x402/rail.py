@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
-from jecp_mcp.domain.outcomes import Outcome, Verdict
+from jecp_mcp.domain.outcomes import AuthorizedCall, Outcome, Verdict
 from jecp_mcp.domain.quotes import Free, Quote
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
@@ -92,8 +92,9 @@ class X402Rail:
         """What is missing before anything can be bought, or None."""
         return no_wallet() if self._pays.key is None else None
 
-    def serves(self, account: str) -> bool:
+    def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         """Whether it can act for an account: its key is here, or the chain can be asked what became of its payments."""
+        del authorized
         return account == self.account or bool(self._settings.rpc)
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:

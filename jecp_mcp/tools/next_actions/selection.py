@@ -172,6 +172,7 @@ _BY_CODE: Final[Mapping[str, Callable[[Case], NextAction]]] = MappingProxyType(
         call_codes.CALL_OVER: builders.buy_again,
         call_codes.CALL_WRITTEN_OFF: builders.ask_for_ruling,
         hub_codes.HUB_UNREACHABLE: catalog_lookups.wait_for_source,
+        hub_codes.PAYMENT_METHOD_OFF: builders.operators_payment,
         rail_codes.MERCHANT_NOT_LISTED: builders.listed_merchant,
         rail_codes.MERCHANT_REFUSED: builders.revise_request,
         rail_codes.PAYMENT_NOT_POSSIBLE: builders.other_merchant,

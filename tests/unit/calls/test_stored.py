@@ -1,12 +1,32 @@
 """A call is written down without loss, and equal calls have equal fingerprints."""
 
+from dataclasses import replace
+
+import pytest
+
+from jecp_mcp.calls.orders import Wish
 from jecp_mcp.calls.stored import fingerprint, identity, is_copy
+from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.purchases import LOCAL, Purchase
 
 
 def test_equal_calls_have_the_same_fingerprint_in_every_version_of_the_program() -> None:
     """A later version finds the identical call by its fingerprint."""
     found = identity("local", "hub agent", "docs/pdf:make", {"title": "Zoë", "pages": [1, None]})
     assert found == "18165c116b68c4e362a8876ecaa1e46fa0acc0567b9065c46a0aa12e546ed967"
+
+
+@pytest.mark.parametrize("called", ["", "eu", "de"])
+@pytest.mark.parametrize("label", ["", "2"])
+def test_what_the_operator_calls_a_source_makes_no_other_call(called: str, label: str) -> None:
+    """Whether it is the first, a further one, or one that was renamed: what is open there is not bought again."""
+    offer = Offer("docs/pdf", "make", "docs", Price(None), source="https://hub.example")
+    named = replace(offer, source_name=called)
+    wish = Wish.of(Purchase("any_tool", named, {"pages": 3}, None, label), LOCAL)
+    assert wish.identity == "ee568a093f304229030c02904afb46673c5bea265934df8aceb4004c1f0df9c7"
+    assert wish.fingerprint == fingerprint(wish.identity, label)
+    elsewhere = replace(named, source="https://other.example")
+    assert Wish.of(Purchase("any_tool", elsewhere, {"pages": 3}, None, label), LOCAL).identity != wish.identity
 
 
 def test_the_order_of_keys_does_not_make_another_call() -> None:

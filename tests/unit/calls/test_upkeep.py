@@ -174,7 +174,7 @@ async def test_a_payee_that_is_down_does_not_keep_another_accounts_calls_from_be
         async def answer_one_account(request: StoredRequest, _replay: bool) -> Outcome:
             return charged(request) if request.account == "another agent" else lost()
 
-        rail.script, rail.serves = answer_one_account, lambda _account: True  # type: ignore[method-assign]
+        rail.script, rail.serves = answer_one_account, lambda _account, _authorized=None: True  # type: ignore[method-assign]
         rail.sent.clear()
         await calls.recover()
         assert len(rail.sent) == FRUITLESS + 1
@@ -298,3 +298,43 @@ async def test_calls_that_cannot_be_read_are_left_for_another_round(
         assert len(rail.sent) == 2
         await calls.recover()
         assert {(await settled(ledger, end)).state for end in ends} == {State.RECONCILED_CHARGED}
+
+
+async def test_what_is_left_for_a_hub_that_is_away_is_said_of_its_account_and_nothing_is_said_of_the_charge(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away:
+        def heard(self) -> float | None:
+            return None
+
+        async def skew(self, *, fresh: bool = False) -> float | None:
+            raise PayeeError("HUB_UNREACHABLE", "The Hub cannot be reached. Nothing was charged.")
+
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger):
+        end = await calls.pay(buying(), Caller(LOCAL))
+        assert (await settled(ledger, end)).state is State.IN_DOUBT
+        way = calls._rails._ways[0]
+        calls._rails._ways = (replace(way, witness=Away()),)
+        await calls.recover()
+    [said] = [one.getMessage() for one in caplog.records if "until the next round" in one.getMessage()]
+    assert rail.account in said
+    assert "HUB_UNREACHABLE" in said
+    assert "charged" not in said, "whether it was is not known"
+
+
+async def test_calls_of_the_sources_that_are_passed_over_are_not_asked_for(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def never(request: StoredRequest, replay: bool) -> Outcome:
+        asked.extend([request.call_id] if replay else [])
+        return lost()
+
+    clock = StillClock()
+    async with opened(tmp_path, never, clock=clock) as (calls, _rail, ledger):
+        end = await calls.pay(buying(), Caller(LOCAL))
+        row = await settled(ledger, end)
+        clock.at = UnixMs(row.look_again_at)
+        await calls.recover({row.source})
+        assert asked == []
+        await calls.recover({"https://other.example"})
+        assert asked == [end.call_id]

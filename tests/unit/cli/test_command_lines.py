@@ -14,7 +14,8 @@ import click
 import pytest
 
 from jecp_mcp.cli.main import COMMANDS, jecp_mcp
-from jecp_mcp.settings import command_lines
+from jecp_mcp.cli.options import Start
+from jecp_mcp.settings import Settings, command_lines
 from jecp_mcp.settings.command_lines import PLAIN, CommandLine, without_password
 
 ROOT = Path(__file__).parents[3] / "jecp_mcp"
@@ -179,3 +180,23 @@ def test_every_command_that_reads_books_takes_the_places_of_a_command_line(name:
     for one in command.commands.values() if isinstance(command, click.Group) else [command]:
         known = {option for parameter in one.params for option in parameter.opts}
         assert {"--sandbox", "--state-dir", "--config", "--hub"} <= known
+
+
+@pytest.mark.parametrize(
+    ("tool", "beside"),
+    [
+        ("docs_pdf_merge", {"eu", "us"}),
+        ("docs/pdf:merge", {"eu", "us"}),
+        ("eu__docs_pdf_merge", {"", "us"}),
+        ("eu::docs/pdf:merge@1.2.3", {"", "us"}),
+        ("jecp_search", set()),
+        ("mcp__jecp__eu__docs_pdf_merge", set()),
+        ("EU__docs_pdf_merge", set()),
+        ("hub::docs/pdf:merge", set()),
+    ],
+)
+def test_the_hubs_that_surely_do_not_sell_a_tool_are_told_by_its_name(tool: str, beside: set[str]) -> None:
+    hubs = [{"name": name, "base_url": f"https://{name}.example"} for name in ("eu", "us")]
+    start = Start(Settings.model_validate({"hubs": hubs}), Path(), None)
+    assert start.hubs_beside(tool) == {start.settings.every_hub[name].base_url for name in beside}
+    assert Start(Settings(), Path(), None).hubs_beside("docs_pdf_merge") == frozenset()

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from jecp_mcp.clock import UnixMs
+from jecp_mcp.domain.outcomes import AuthorizedCall
 from jecp_mcp.mandate.records import Meter, Reservation
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -30,7 +31,7 @@ class HandClock:
         self.at += ms + seconds * 1000 + hours * 3_600_000
 
 
-def everything(_rail: str, _account: str) -> bool:
+def everything(_rail: str, _account: str, _authorized: AuthorizedCall | None) -> bool:
     """What a process serves that can act for every account."""
     return True
 

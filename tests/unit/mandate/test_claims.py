@@ -137,9 +137,9 @@ async def test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobo
     await dead.close()
     clock.forward(hours=-24)
     running = [f"{ledger.session} running"]
-    await ledger.adopt_orphans(lambda _rail, _account: False, running)
+    await ledger.adopt_orphans(lambda _rail, _account, _authorized: False, running)
     assert {row.state for row in await ledger.rows()} == {State.SENT, State.IN_DOUBT}
-    await ledger.adopt_orphans(lambda _rail, _account: False, running, clock_right=True)
+    await ledger.adopt_orphans(lambda _rail, _account, _authorized: False, running, clock_right=True)
     gone = {row.call_id for row in await ledger.rows() if row.state is State.WRITTEN_OFF}
     assert gone == {f"{ledger.session} left", "dead running", "dead left"}
     await living.close()

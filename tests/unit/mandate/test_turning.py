@@ -173,7 +173,7 @@ async def test_nobody_takes_one_over_whose_account_is_not_here(
     await turning(before)
     await before.close()
     clock.forward(seconds=600)
-    assert list(await ledger.adopt_orphans(lambda _rail, _account: False, clock_right=True)) == []
+    assert list(await ledger.adopt_orphans(lambda _rail, _account, _authorized: False, clock_right=True)) == []
     assert (await stands(ledger)).claim == 0
 
 

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer, Price
+from jecp_mcp.domain.outcomes import AuthorizedCall
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.authorizations import authorize, nonce_of
 from jecp_mcp.rails.jecp.payload import PaidBy, Payload, pack, unpack
-from jecp_mcp.rails.jecp.payment_methods import paid_by
+from jecp_mcp.rails.jecp.payment_methods import finds_out, paid_by
 from jecp_mcp.rails.jecp.x402_payments import Authorized
 
 OFFER = Offer("lab/counting", "count", "lab", Price(MicroUSDC(5_000)))
@@ -80,3 +82,12 @@ def test_what_is_to_be_signed_is_kept_whole_and_without_a_signature() -> None:
     for wrong in ("", "{}", authorized.pack().replace("nonce", "none"), authorized.pack().replace('"v":1', '"v":9')):
         with pytest.raises(WireError):
             Authorized.unpack(wrong)
+
+
+@pytest.mark.parametrize("terms", [f"auto {PAYER}", f"a digest of the price x402 {PAYER}"])
+def test_a_payment_that_can_be_taken_is_its_payers_to_look_for_and_later_anybodys(terms: str) -> None:
+    call = AuthorizedCall("call_1", terms, UnixMs(1_000))
+    assert finds_out(call, PAYER, UnixMs(1_000))
+    for other in ("", f"{PAYER[:-1]}0", "0x" + "22" * 20):
+        assert not finds_out(call, other, UnixMs(1_000 + 659_999))
+        assert finds_out(call, other, UnixMs(1_000 + 660_000))
