@@ -40,7 +40,7 @@ from jecp_mcp.sandbox.sales import Sales, StoredAnswer
 from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
 from jecp_mcp.sandbox.webhooks.outbox import Outbox
 from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
-from jecp_mcp.sandbox.x402_payments import X402Payments, read_sent, receipt_header, requirements
+from jecp_mcp.sandbox.x402_payments import TAKEN_BEFORE, X402Payments, read_sent, receipt_header, requirements
 
 _AHEAD = "clock_ahead_ms"
 
@@ -234,7 +234,12 @@ class Hub:
             )
             if ended is not None:
                 return ended
-        work, output = await self.fulfilment.run(accepted)
+        try:
+            work, output = await self.fulfilment.run(accepted)
+        except Refused as refused:
+            if x402 is not None:
+                refused.message = f"{refused.message.rstrip('.')}. {TAKEN_BEFORE}"
+            raise
         duration = int((time.perf_counter() - started) * 1000)
         _, body = self.fulfilment.settle(accepted, output, work, duration, asked, x402)
         # Those waiting get it too, when this turn of the loop is over: no receipt for a sale that is gone again.
