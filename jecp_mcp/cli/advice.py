@@ -91,7 +91,9 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         tool_codes.TOOL_QUARANTINED: "`catalog --changes` shows what is held, and why.",
         hub_codes.PAYMENT_METHOD_OFF: "Your setting hub.payment says what calls are paid with.",
         call_codes.TOO_MANY_QUESTIONS: "`approve` lists them.",
-        rail_codes.WALLET_MISSING: "`x402 key` makes one.",
+        rail_codes.WALLET_MISSING: (
+            "`x402 key` makes one. On this machine only play money pays: give this command again with --sandbox."
+        ),
     }
 )
 """By what we refuse with, where that says more than the kind of the next step. Between backticks stands a command."""

@@ -13,6 +13,7 @@ import pytest
 from jecp_mcp.cli.checks.paid_http import hub_payment_findings
 from jecp_mcp.sandbox.x402_payments import SPLITTER
 from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.settings.wallet_key import SANDBOX_FILE
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.hub_x402_house import EITHER, ONLY, PRICE, WALLET, House, X402Hub, house, x402_hub
 from tests.x402_sandbox import PaidHttp, serving
@@ -343,7 +344,11 @@ async def test_the_doctor_says_who_pays_the_hub_and_what_is_missing(
         assert home.wallet.address in said[0][1]
         assert "holds 25.00 SANDBOX-USD" in said[1][1]
         [lacking] = await hub_payment_findings(dataclasses.replace(start, play_wallet=None))
-        assert (lacking.level.value, lacking.what) == ("fault", "there is no wallet key")
+        assert (lacking.level.value, lacking.what) == (
+            "fault",
+            f"there is no key to play money in {tmp_path / SANDBOX_FILE}",
+        )
         other = start.settings.model_copy(update={"paid_http": PaidHttpSettings()})
         [wrong] = await hub_payment_findings(dataclasses.replace(start, settings=other))
-        assert "for Hubs on this machine" in wrong.what
+        assert f"the Hub at {start.settings.hub.base_url} is on this machine" in wrong.what
+        assert wrong.money == "nothing starts, so nothing can be bought"
