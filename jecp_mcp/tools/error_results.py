@@ -21,6 +21,9 @@ META_ERROR: Final = "jecp-mcp/error"
 _MESSAGE = 400
 _CODE = 100
 _DETAILS = 1_000
+_ABOUT_CALLS: Final = frozenset({"jecp_refund", "jecp_status"})
+_ASKED: Final = "Asking charged nothing."
+"""What is said of the money by tools about a call, which may well have been charged."""
 _CLAUSES: Final = re.compile(r"(?<=[.!?;])\s+")
 _OF_THE_CHARGE: Final = re.compile(r"\b(?:(?:un)?charge[ds]?|(?:un)?billed)\b", re.IGNORECASE)
 
@@ -45,7 +48,7 @@ def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     assert refusal is not None
     made: dict[str, Any] = {
         "status": "failed",
-        "error": _error(refusal, end, links),
+        "error": _error(refusal, end, links, _ASKED if context.tool in _ABOUT_CALLS else money_sentence(end)),
         "charged": end.charge.value,
     }
     if end.call_id is not None:
@@ -91,7 +94,7 @@ def message_of(end: CallEnd, links: LinkPolicy) -> str:
     return kept.rstrip(";") or "It was refused."
 
 
-def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
+def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy, money: str) -> dict[str, Any]:
     message = message_of(end, links)
     theirs = refusal.source == "payee"
     if theirs:
@@ -99,7 +102,7 @@ def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
         message = f"The Hub says: {message}"
     # Our own messages say what became of the money; a Hub's word on that is no proof.
     if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
-        message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
+        message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money}"
     made: dict[str, Any] = {"code": links.safe_text(refusal.code, _CODE), "message": message}
     if refusal.details:
         details = links.data(refusal.details, _DETAILS)

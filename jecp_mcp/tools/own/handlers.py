@@ -214,7 +214,7 @@ class OwnTools:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._resolve(call_id, caller)
         if row is None or end is None:
-            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
+            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
             bought = offer or action or _offer_of(row)

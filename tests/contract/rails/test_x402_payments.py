@@ -102,6 +102,25 @@ async def test_a_wallet_that_is_enough_pays_first(
         assert home.paid == signed == []
 
 
+@pytest.mark.parametrize(("balance", "code"), [("0", "NOT_REFUNDABLE"), ("1", None)])
+async def test_money_is_asked_back_only_of_who_holds_it(
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, balance: str, code: str | None
+) -> None:
+    """A payment by signature went to the payee's wallet, and a Hub's refund of it could be no more than words."""
+    hub.wallet(balance)
+    async with house(tmp_path, hub, monkeypatch, "auto") as home:
+        call_id = (await home.call(EITHER))["receipt"]["call_id"]
+        found = await home.call("jecp_refund", call_id=call_id, reason="It is wrong.")
+        if code is None:
+            assert found["status"] == "requested"
+            again = refused(await home.call("jecp_refund", call_id=call_id, reason="It is wrong."), "DUPLICATE_REFUND")
+            assert again["error"]["message"].endswith(" Asking charged nothing.")
+        else:
+            refused(found, code)
+            assert "Asking charged nothing." in found["error"]["message"]
+            assert "Nothing was charged" not in str(found)
+
+
 @pytest.mark.parametrize(
     ("payment", "tool", "key", "code"),
     [
