@@ -100,7 +100,7 @@ class Reader:
         return None if found is None else (found[0], found[1].account)
 
     def may_come_back(self, row: CallRow) -> bool:
-        """Whether money of a call can be asked back at all: whether its rail has an account that can, which paid for it.
+        """Whether money of a call can be asked back at all: whether an account of its rail paid for it, which can.
 
         What was paid by the payer's own signature its payee no longer holds.
         """
