@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from jecp_mcp.pages import wants_html
 from jecp_mcp.sandbox.bulkhead import Pool
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
 from jecp_mcp.sandbox.error_answers import Refused, Reply, next_action, refusal_reply
+from jecp_mcp.sandbox.event_stream import EventStream
 from jecp_mcp.sandbox.html_pages import HEADERS, error_page
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
@@ -37,8 +39,12 @@ def route_endpoint(
         if pool is None:
             return await answer_now(request, dialect)
         try:
-            async with pool.place():
-                return await answer_now(request, dialect)
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(pool.place())
+                response = await answer_now(request, dialect)
+                if isinstance(response, EventStream):
+                    response.hold(held.pop_all())
+                return response
         except Refused as refused:  # by the pool
             return response_of(refusal_for(request, refused, dialect))
 
