@@ -64,6 +64,18 @@ def route_endpoint(
     return answer if pool is None else _noted(hub, answer)
 
 
+def from_own_page(handler: Handler) -> Handler:
+    """The handler of a form that only the Hub's own pages may send; a browser says of which origin a page is."""
+
+    async def checked(hub: Hub, request: Request, dialect: Dialect) -> Reply | Response:
+        origin = request.headers.get("origin")
+        if origin not in {None, dialect.origin, f"http://{request.headers['host']}"}:
+            raise Refused("FORBIDDEN", "A page of another origin sent this form. Open the Hub's own page.")
+        return await handler(hub, request, dialect)
+
+    return checked
+
+
 def _noted(hub: Hub, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Remember for the console what was asked and answered, unless it only reads."""
 
