@@ -8,6 +8,7 @@ from typing import Any
 
 from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
 from jecp_mcp.mandate.ledger import Ledger
@@ -99,8 +100,11 @@ class Reader:
         return None if found is None else (found[0], found[1].account)
 
     def may_come_back(self, row: CallRow) -> bool:
-        """Whether money of a call can be asked back at all: whether its rail has an account that can."""
-        return any(row.rail == rail for rail, _ in self._rails.accounts)
+        """Whether money of a call can be asked back at all: whether an account of its rail paid for it, which can.
+
+        What was paid by the payer's own signature its payee no longer holds.
+        """
+        return row.mark is not Mark.AUTHORIZED and any(row.rail == rail for rail, _ in self._rails.accounts)
 
     def paid_here(self, row: CallRow) -> bool:
         """Whether an account of this process paid for a call, at its payee."""

@@ -21,12 +21,13 @@ from jecp_mcp.settings.credentials import variables_of
 from jecp_mcp.source_names import FIRST
 from jecp_mcp.tools import codes as tool_codes
 from jecp_mcp.wire.jecp.codes import Retry, lookup
+from jecp_mcp.wire.jecp.ids import valid_call_id
 
 _CODE: Final = re.compile("[0-9A-Z]{4}-[0-9A-Z]{4}")
 _NAME: Final = re.compile("(?!jecp_|paid_http_)[A-Za-z0-9_.:/@-]{1,200}")
 _HUB: Final = re.compile("[a-z][a-z0-9]{0,11}")
 _COMMAND: Final = re.compile("`([^`]+)`")
-_AGAIN: Final = "Give the same command again{later}{paid}."
+_AGAIN: Final = "Give the same command again{later}."
 _CATALOG: Final = "`catalog` lists what there is."
 _LEDGER: Final = "`doctor --ledger` says how to mend it."
 
@@ -90,7 +91,9 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
         tool_codes.TOOL_QUARANTINED: "`catalog --changes` shows what is held, and why.",
         hub_codes.PAYMENT_METHOD_OFF: "Your setting hub.payment says what calls are paid with.",
         call_codes.TOO_MANY_QUESTIONS: "`approve` lists them.",
-        rail_codes.WALLET_MISSING: "`x402 key` makes one.",
+        rail_codes.WALLET_MISSING: (
+            "`x402 key` makes one. On this machine only play money pays: give this command again with --sandbox."
+        ),
     }
 )
 """By what we refuse with, where that says more than the kind of the next step. Between backticks stands a command."""
@@ -98,7 +101,7 @@ _BY_CODE: Final[Mapping[str, str]] = MappingProxyType(
 _BY_TYPE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ask_user": "The earlier payment stands; the same command again buys it anew.",
-        "check_status": _AGAIN,
+        "check_status": "`status {call_id}`{later} says what became of it, and pays nothing.",
         "discover": _CATALOG,
         "earn_trust": "It needs trust tier {required}, and this account has {current}; completed calls earn it.",
         "fix_input": "`describe {described}` shows what it takes.",
@@ -141,9 +144,10 @@ def advice(shown: Mapping[str, Any], commands: CommandLine = PLAIN) -> str:
         "amount": amount,
         "id_variable": id_variable,
         "key_variable": key_variable,
-        # Of what is known to be free there is nothing to say.
-        "paid": "" if shown.get("charged") == "no" else "; what was paid for is not paid for twice",
     }
+    call_id = arguments.get("call_id")
+    if step.get("tool") == "jecp_status" and valid_call_id(call_id):
+        known["call_id"] = call_id
     limit = str(details.get("cap", details.get("limit")))
     if _LIMIT.fullmatch(limit):
         known["setting"] = f"mandate.{limit}"

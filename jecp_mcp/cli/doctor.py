@@ -140,22 +140,25 @@ async def _all_but_books(given: Start, config: Path | None, *, only_ledger: bool
     if given.sandbox:
         findings += sandbox.sandbox_findings(given)
     else:
-        findings += agent_account.shared_account_findings(given)
+        shared = list(agent_account.shared_account_findings(given))
+        findings += shared
         for name in given.hubs:
             findings += agent_account.credentials_findings(given, name)
             hub = [one async for one in hub_answers.hub_findings(given, name, only_clock=False)]
             if hub[0].level is Level.OK:
                 answers.add(name)
-                findings += [one async for one in agent_account.refused_by_hub(given, name)]
+                # One Hub's key must not reach another, and which of them it is for is not known here.
+                findings += [] if shared else [one async for one in agent_account.refused_by_hub(given, name)]
             findings += hub
         if given.settings.paid_http.merchants:
             from jecp_mcp.cli.checks.paid_http import paid_http_findings
 
             findings += await paid_http_findings(given)
-        if given.settings.hub.payment != "wallet":
-            from jecp_mcp.cli.checks.paid_http import hub_payment_findings
+        for name, hub_settings in given.settings.every_hub.items():
+            if hub_settings.payment != "wallet":
+                from jecp_mcp.cli.checks.paid_http import hub_payment_findings
 
-            findings += await hub_payment_findings(given)
+                findings += await hub_payment_findings(given, name)
         if given.settings.flow402.merchants:
             from jecp_mcp.cli.checks.flow402 import flow402_findings
 

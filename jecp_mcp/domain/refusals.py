@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from jecp_mcp.jsontext import JSONObject, nothing
+
+RefusalSource = Literal["payee", "bridge"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,5 +32,5 @@ class Refusal:
     documentation_url: str | None = None
     retry_after_seconds: int | None = None
     id: str | None = None
-    source: str = "payee"
+    source: RefusalSource = "payee"
     raw: JSONObject = field(default_factory=nothing, repr=False)

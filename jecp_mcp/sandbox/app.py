@@ -32,6 +32,7 @@ from jecp_mcp.sandbox.endpoints import (
     Handler,
     check_json,
     dialect_of,
+    from_own_page,
     html_reply,
     json_reply,
     read_body,
@@ -146,11 +147,11 @@ def _accounts(hub: Hub) -> list[Route]:
         _route(hub, "/v1/refunds", account_endpoints.list_refunds),
         _route(hub, "/v1/refunds/{id}", account_endpoints.show_refund),
         _route(hub, "/topup", account_endpoints.show_topup),
-        _route(hub, "/topup", account_endpoints.begin_topup, "POST"),
+        _route(hub, "/topup", from_own_page(account_endpoints.begin_topup), "POST"),
         _route(hub, "/checkout/{session}", account_endpoints.show_checkout),
-        _route(hub, "/checkout/{session}/pay", account_endpoints.pay_checkout, "POST"),
+        _route(hub, "/checkout/{session}/pay", from_own_page(account_endpoints.pay_checkout), "POST"),
         _route(hub, "/register", account_endpoints.show_register),
-        _route(hub, "/register", account_endpoints.register_by_page, "POST"),
+        _route(hub, "/register", from_own_page(account_endpoints.register_by_page), "POST"),
     ]
 
 

@@ -15,7 +15,8 @@ gets as at a Hub, by a topup and its checkout page, where nobody pays: what limi
 - ``GET /sandbox/books?agent_id=`` (the agent's headers): every movement of its money, with sums.
 - ``POST /sandbox/refunds/{id}``: ``{"decision": "approve"|"deny", "note"?}``, the provider's part.
 - ``POST /sandbox/clock``: ``{"advance_seconds": 86400}`` moves the Hub's time forward, for good: refunds are approved,
-  deliveries are due, windows end. Nobody else's clock moves: webhooks are dated by the machine's.
+  deliveries are due, windows end. Nobody else's clock moves: webhooks are dated, and mandates and
+  provenance hashes judged, by the machine's.
 - ``POST /sandbox/x402``: ``{"enabled": false}`` and nothing is paid by x402 until it is true again.
 - ``GET /sandbox/deliveries`` (the agent's headers; ``?status=dead`` for the dead letters): what its webhooks were told;
   ``POST /sandbox/deliveries/{id}`` sends a dead letter again.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,6 +18,7 @@ from jecp_mcp.pages import wants_html
 from jecp_mcp.sandbox.bulkhead import Pool
 from jecp_mcp.sandbox.dialect import Dialect, Endpoint
 from jecp_mcp.sandbox.error_answers import Refused, Reply, next_action, refusal_reply
+from jecp_mcp.sandbox.event_stream import EventStream
 from jecp_mcp.sandbox.html_pages import HEADERS, error_page
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.wire.jecp.envelope import MAX_REQUEST_BYTES
@@ -37,8 +39,12 @@ def route_endpoint(
         if pool is None:
             return await answer_now(request, dialect)
         try:
-            async with pool.place():
-                return await answer_now(request, dialect)
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(pool.place())
+                response = await answer_now(request, dialect)
+                if isinstance(response, EventStream):
+                    response.hold(held.pop_all())
+                return response
         except Refused as refused:  # by the pool
             return response_of(refusal_for(request, refused, dialect))
 
@@ -56,6 +62,18 @@ def route_endpoint(
         return response_of(reply) if isinstance(reply, Reply) else reply
 
     return answer if pool is None else _noted(hub, answer)
+
+
+def from_own_page(handler: Handler) -> Handler:
+    """The handler of a form that only the Hub's own pages may send; a browser says of which origin a page is."""
+
+    async def checked(hub: Hub, request: Request, dialect: Dialect) -> Reply | Response:
+        origin = request.headers.get("origin")
+        if origin not in {None, dialect.origin, f"http://{request.headers['host']}"}:
+            raise Refused("FORBIDDEN", "A page of another origin sent this form. Open the Hub's own page.")
+        return await handler(hub, request, dialect)
+
+    return checked
 
 
 def _noted(hub: Hub, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

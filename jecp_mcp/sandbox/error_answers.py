@@ -29,7 +29,7 @@ class Reply:
 
 
 class Refused(JecpMcpError):
-    """A request the Hub turns down. Nothing is charged for it.
+    """A request the Hub turns down. No wallet is charged for it; what came by x402 may have been taken before.
 
     Attributes:
         code: the canonical code, or an alias to be sent exactly so.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, assert_never
 
 from starlette.responses import Response
@@ -58,6 +58,11 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._hub, self._accepted, self._claim, self._fault = hub, accepted, claim, fault
         self._outcome: Reply | None = None
+        self._place = AsyncExitStack()
+
+    def hold(self, place: AsyncExitStack) -> None:
+        """Keep a place, or whatever else the request took, until the stream has ended: the work is done meanwhile."""
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  # the ASGI signature
         """Send the events while the client is there; the work stops when it has gone.
@@ -65,18 +70,19 @@ class EventStream(Response):
         Raises:
             DropConnection: a fault closes the connection.
         """
-        sending = asyncio.ensure_future(self._send_events(send))
-        gone = asyncio.ensure_future(_disconnected(receive))
-        try:
-            await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-        finally:
-            sending.cancel()
-            gone.cancel()
-            await asyncio.wait({sending, gone})
-            key = (self._accepted.agent.agent_id, self._accepted.call.call_id)
-            self._hub.release(key, self._claim, self._outcome)
+        async with self._place:
+            sending = asyncio.ensure_future(self._send_events(send))
+            gone = asyncio.ensure_future(_disconnected(receive))
+            try:
+                await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if sending.done():
+                    sending.result()
+            finally:
+                sending.cancel()
+                gone.cancel()
+                await asyncio.wait({sending, gone})
+                key = (self._accepted.agent.agent_id, self._accepted.call.call_id)
+                self._hub.release(key, self._claim, self._outcome)
 
     async def _send_events(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

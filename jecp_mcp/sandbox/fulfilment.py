@@ -1,6 +1,6 @@
 """Having a call's work done, and charging for it (JECP 01-protocol §4 to §6).
 
-Money moves only after the work is done, in one transaction with the answer that is kept for repeats.
+A wallet pays only after the work is done, in one transaction with the answer that is kept for repeats.
 """
 
 from __future__ import annotations

@@ -40,7 +40,14 @@ from jecp_mcp.sandbox.sales import Sales, StoredAnswer
 from jecp_mcp.sandbox.webhooks.dispatcher import Dispatcher
 from jecp_mcp.sandbox.webhooks.outbox import Outbox
 from jecp_mcp.sandbox.webhooks.subscriptions import Subscriptions
-from jecp_mcp.sandbox.x402_payments import X402Payments, X402Switch, read_sent, receipt_header, requirements
+from jecp_mcp.sandbox.x402_payments import (
+    TAKEN_BEFORE,
+    X402Payments,
+    X402Switch,
+    read_sent,
+    receipt_header,
+    requirements,
+)
 
 _AHEAD = "clock_ahead_ms"
 
@@ -149,8 +156,10 @@ class Hub:
     async def _answer(self, call: Call, headers: Mapping[str, str], fault: Fault | None) -> Answer:
         at = self.clock.now()
         agent = self.checks.authenticate(call.dialect, headers, call.mandate_credentials)
-        self.checks.check_mandate_end(call, at)
-        check_provenance(self.database, call, agent, at)
+        # Whoever dated them knows nothing of how far this Hub's time was moved on.
+        dated = self.clock.unmoved()
+        self.checks.check_mandate_end(call, dated)
+        check_provenance(self.database, call, agent, at, dated)
         limits = self.checks.check_rate(agent, at)
         try:
             sent = read_sent(headers, streaming=call.streaming)
@@ -235,7 +244,12 @@ class Hub:
             )
             if ended is not None:
                 return ended
-        work, output = await self.fulfilment.run(accepted)
+        try:
+            work, output = await self.fulfilment.run(accepted)
+        except Refused as refused:
+            if x402 is not None:
+                refused.message = f"{refused.message.rstrip('.')}. {TAKEN_BEFORE}"
+            raise
         duration = int((time.perf_counter() - started) * 1000)
         _, body = self.fulfilment.settle(accepted, output, work, duration, asked, x402)
         # Those waiting get it too, when this turn of the loop is over: no receipt for a sale that is gone again.

@@ -12,8 +12,12 @@ from jecp_mcp.sandbox.hub_database import HubDatabase
 from jecp_mcp.wire.jecp import provenance
 
 
-def check_provenance(database: HubDatabase, call: Call, agent: Agent, at: UnixMs) -> None:
+def check_provenance(database: HubDatabase, call: Call, agent: Agent, at: UnixMs, dated: UnixMs) -> None:
     """Let a call without a hash pass, and one with a good hash, whose nonce is used up by it.
+
+    Args:
+        at: the Hub's time, by which nonces are forgotten.
+        dated: everybody's time, by which hashes are made.
 
     Raises:
         Refused: the hash is not good, with its subcause.
@@ -26,12 +30,12 @@ def check_provenance(database: HubDatabase, call: Call, agent: Agent, at: UnixMs
         until = at + provenance.NONCE_MEMORY_SECONDS * 1000
         return not database.use_nonce(agent.agent_id, nonce, until, at)
 
-    wrong = provenance.verify(call.provenance, agent.agent_id, call.mandate_credentials[1], now=at, seen=seen)
+    wrong = provenance.verify(call.provenance, agent.agent_id, call.mandate_credentials[1], now=dated, seen=seen)
     if wrong is None:
         return
     details: dict[str, Any] = {"subcause": str(wrong)}
     if wrong is provenance.Subcause.CLOCK_SKEW:
-        ahead = provenance.drift_seconds(str(call.provenance), at)
+        ahead = provenance.drift_seconds(str(call.provenance), dated)
         # The Hub counts the other way round: its clock minus the maker's.
         details["drift_seconds"] = -ahead if ahead is not None else 0
     raise Refused("PROVENANCE_MISMATCH", _MESSAGES[wrong], details=details)

@@ -37,6 +37,8 @@ SPLITTER: Final = "0x4a45435000000000000000000000000000005917"
 """Whom the Hub's challenges let pay: nobody has a key to it."""
 METHOD: Final = "x402"
 _SWITCHED_OFF: Final = "x402_switched_off"
+TAKEN_BEFORE: Final = "The payment was taken before the work was done, and stays taken."
+"""What a buyer must know of work that failed."""
 MAX_HEADER: Final = 8 * 1024
 _VALID_SECONDS: Final = 60
 _TTL_SECONDS: Final = 30

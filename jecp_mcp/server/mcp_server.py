@@ -66,7 +66,7 @@ _MOST_KEPT = 16_384
 _CACHED_PAGES = 64
 _AFTER = "after:"
 _LONGEST_CURSOR = len(_AFTER) + 128
-_PROGRESS = 400
+_PROGRESS = 2_000
 
 
 class _ProgressNotices:

@@ -85,6 +85,16 @@ def find_every_account(
     """
     found = {name: find_credentials(settings, environ, home, state, name) for name in settings.every_hub}
     accounts = {name: one for name, one in found.items() if one is not None}
+    refuse_shared(accounts)
+    return accounts
+
+
+def refuse_shared(accounts: Mapping[str, Credentials]) -> None:
+    """See that no two Hubs, by name as in `Settings.every_hub`, would be given one account.
+
+    Raises:
+        SharedAccount: two would.
+    """
     if (same := shared_account(accounts)) is not None:
         first, second = (name or FIRST for name in same)
         raise SharedAccount(
@@ -93,7 +103,6 @@ def find_every_account(
             f"the Hubs {first} and {second} would get the same agent id or key: an account belongs to one Hub, and its "
             "key is shown to no other",
         )
-    return accounts
 
 
 def variables_of(name: str) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ FILE: Final = "x402.key"
 """The operator's key, in the state folder."""
 SANDBOX_FILE: Final = "x402-sandbox.key"
 """The sandbox's throw-away key."""
+WITH_SANDBOX: Final = "use --sandbox, which brings a Hub and a wallet of play money of its own"
+"""What helps where something on this machine is to be paid and there is no such key."""
 
 _HEX: Final = re.compile(r"(?:0x)?([0-9a-fA-F]{64})", re.ASCII)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -20,6 +21,11 @@ META_ERROR: Final = "jecp-mcp/error"
 _MESSAGE = 400
 _CODE = 100
 _DETAILS = 1_000
+_ABOUT_CALLS: Final = frozenset({"jecp_refund", "jecp_status"})
+_ASKED: Final = "Asking charged nothing."
+"""What is said of the money by tools about a call, which may well have been charged."""
+_CLAUSES: Final = re.compile(r"(?<=[.!?;])\s+")
+_OF_THE_CHARGE: Final = re.compile(r"\b(?:(?:un)?charge[ds]?|(?:un)?billed)\b", re.IGNORECASE)
 
 
 def error_result(end: CallEnd, context: Context) -> ToolResult:
@@ -42,7 +48,7 @@ def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     assert refusal is not None
     made: dict[str, Any] = {
         "status": "failed",
-        "error": _error(refusal, end, links),
+        "error": _error(refusal, end, links, _ASKED if context.tool in _ABOUT_CALLS else money_sentence(end)),
         "charged": end.charge.value,
     }
     if end.call_id is not None:
@@ -72,20 +78,31 @@ def next_action_object(step: NextAction) -> dict[str, Any]:
     return made
 
 
-def message_of(refusal: Refusal, links: LinkPolicy) -> str:
-    """The words of a refusal: a Hub's without orders to the model, ours as they are but for what they quote."""
-    return (links.safe_text if refusal.source == "hub" else links.words)(refusal.message, _MESSAGE)
+def message_of(end: CallEnd, links: LinkPolicy) -> str:
+    """The words of a refusal: ours as they are but for what they quote, a payee's without orders to the model.
+
+    What a payee says of a charge that is not known to be none is no proof, and is left out: `money_sentence` says it.
+    """
+    refusal = end.refusal
+    assert refusal is not None
+    if refusal.source == "bridge":
+        return links.words(refusal.message, _MESSAGE)
+    told = links.safe_text(refusal.message, _MESSAGE)
+    if end.charge is Charge.NO:
+        return told
+    kept = " ".join(one for one in _CLAUSES.split(told) if not _OF_THE_CHARGE.search(one))
+    return kept.rstrip(";") or "It was refused."
 
 
-def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy) -> dict[str, Any]:
-    message = message_of(refusal, links)
+def _error(refusal: Refusal, end: CallEnd, links: LinkPolicy, money: str) -> dict[str, Any]:
+    message = message_of(end, links)
     theirs = refusal.source == "payee"
     if theirs:
         # It may coach the model to spend more: whose words they are must show.
         message = f"The Hub says: {message}"
     # Our own messages say what became of the money; a Hub's word on that is no proof.
     if theirs or (end.charge is not Charge.UNKNOWN and "charged" not in message):
-        message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money_sentence(end)}"
+        message = f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {money}"
     made: dict[str, Any] = {"code": links.safe_text(refusal.code, _CODE), "message": message}
     if refusal.details:
         details = links.data(refusal.details, _DETAILS)

@@ -17,7 +17,7 @@ from jecp_mcp.errors import PayeeError, SettingsError
 from jecp_mcp.http import Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.rails.jecp.client import HubClient, HubRefused
-from jecp_mcp.settings import Credentials, find_credentials, find_every_account
+from jecp_mcp.settings import Credentials, find_credentials
 from jecp_mcp.settings.credentials import (
     ENVIRONMENT,
     FILE,
@@ -25,6 +25,7 @@ from jecp_mcp.settings.credentials import (
     KEY_VARIABLE,
     OLD_KEY_VARIABLE,
     SharedAccount,
+    refuse_shared,
     variables_of,
 )
 from jecp_mcp.settings.places import home_folder
@@ -32,15 +33,21 @@ from jecp_mcp.wire.jecp.codes import Retry, lookup
 
 
 def shared_account_findings(given: Start) -> Iterator[Finding]:
-    """That two Hubs would be given one account, which no start does."""
+    """That two Hubs would be given one account, which no start does; no Hub is asked with any until that is mended."""
+    found = {name: _usable(given, name) for name in given.settings.every_hub}
     try:
-        find_every_account(given.settings, os.environ, home_folder(), given.state)
+        refuse_shared({name: one for name, one in found.items() if one is not None})
     except SharedAccount as exc:
         mend = "give each Hub its own agent id and key"
         yield Finding(Level.FAULT, "credentials", str(exc), NO_PURCHASE, mend)
+
+
+def _usable(given: Start, hub: str) -> Credentials | None:
+    """The credentials at a Hub; None where there are none, or none that can be used."""
+    try:
+        return find_credentials(given.settings, os.environ, home_folder(), given.state, hub)
     except SettingsError:
-        # It is said of the Hub that it is about.
-        return
+        return None
 
 
 def credentials_findings(given: Start, hub: str = "") -> Iterator[Finding]:
@@ -74,10 +81,7 @@ def _file_mend(path: Path) -> str:
 
 async def refused_by_hub(given: Start, name: str = "") -> AsyncIterator[Finding]:
     """Whether a Hub, named as in `Settings.every_hub`, knows these credentials: a free question with them tells."""
-    try:
-        found = find_credentials(given.settings, os.environ, home_folder(), given.state, name)
-    except SettingsError:
-        return
+    found = _usable(given, name)
     if found is None:
         return
     hub = given.settings.every_hub[name].base_url

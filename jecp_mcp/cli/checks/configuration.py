@@ -165,7 +165,7 @@ def _exposed_files(config: Path | None, state: Path) -> Iterator[Finding]:
 
 def _limits_in_words(given: Start) -> str:
     mandate = given.settings.mandate
-    hub = "a Hub with test money" if given.sandbox else given.settings.hub.base_url
+    hub = "a Hub with test money" if given.sandbox else ", ".join(one.base_url for one in given.hubs.values())
     return (
         f"at most {format_usdc(mandate.per_call_usdc)} USDC a call and {format_usdc(mandate.daily_usdc)} a day at {hub}"
     )

@@ -15,6 +15,7 @@ from jecp_mcp.http import ExchangeFailed, Http
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import is_loopback
+from jecp_mcp.source_names import FIRST
 from jecp_mcp.wire.jecp.guide import MAX_GUIDE_BYTES
 
 _SECONDS: Final = 10.0
@@ -60,11 +61,11 @@ def about(matter: str, hub: str) -> str:
 
 def _silent(given: Start, name: str, url: str, why: ExchangeFailed) -> Finding:
     what = f"{url} does not answer: {why}"
+    meanwhile = f"nothing can be bought from {name or FIRST} meanwhile" if given.settings.hubs else _MEANWHILE
     if is_loopback(url) and (port := urlsplit(url).port) is not None:
         mend = f"{start_line(given, port)}, or see to whatever else is to answer there"
-        return Finding(Level.FAULT, about("sandbox", name), what, _MEANWHILE, mend)
+        return Finding(Level.FAULT, about("sandbox", name), what, meanwhile, mend)
     key = "the base_url of that Hub in [[hubs]]" if name else "hub.base_url"
-    meanwhile = f"nothing can be bought from {name} meanwhile" if name else _MEANWHILE
     return Finding(Level.FAULT, about("hub", name), what, meanwhile, f"check the network and {key}")
 
 

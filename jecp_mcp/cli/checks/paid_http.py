@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from jecp_mcp.cli.checks.hub_answers import about
 from jecp_mcp.cli.checks.private_files import access_mend
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
@@ -18,11 +20,21 @@ from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.money import format_usdc
 from jecp_mcp.plurals import counted
 from jecp_mcp.rails.x402.chain import ChainReader
-from jecp_mcp.rails.x402.opening import KNOWN, check_networks
+from jecp_mcp.rails.x402.opening import KNOWN, MERCHANTS, check_networks
 from jecp_mcp.settings import is_loopback
-from jecp_mcp.settings.wallet_key import FILE, KEY_VARIABLE, WalletKey, read_wallet_key, stored_wallet_key
+from jecp_mcp.settings.wallet_key import (
+    FILE,
+    KEY_VARIABLE,
+    SANDBOX_FILE,
+    WITH_SANDBOX,
+    WalletKey,
+    read_wallet_key,
+    stored_wallet_key,
+)
 from jecp_mcp.wire.x402.assets import Asset
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
+
+_NOTHING: Final = "nothing starts, so nothing can be bought"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +43,10 @@ class _Payees:
 
     Attributes:
         about: what the findings are about.
-        name: who they are, for a fault of the networks.
+        name: who they are, as the subject of a sentence, for a fault of the networks.
         who: the same, counted.
         unpaid: what follows from a fault.
+        unopened: what follows where the networks are wrong.
         loopback: whether they are on this machine.
     """
 
@@ -41,6 +54,7 @@ class _Payees:
     name: str
     who: str
     unpaid: str
+    unopened: str
     loopback: bool
 
 
@@ -48,45 +62,62 @@ async def paid_http_findings(given: Start) -> list[Finding]:
     """Look at the settings, the key and the nodes that pay merchants; the key is never shown."""
     settings = given.settings.paid_http
     who, unpaid = counted(len(settings.merchants), "merchant"), "no merchant can be paid; everything else goes on"
-    return await _findings(given, _Payees("paid HTTP", "merchants", who, unpaid, settings.loopback))
+    return await _findings(given, _Payees("paid HTTP", MERCHANTS, who, unpaid, _NOTHING, settings.loopback))
 
 
-async def hub_payment_findings(given: Start) -> list[Finding]:
-    """The same of what pays the Hub by x402."""
-    hub = given.settings.hub
-    unpaid = "the Hub is paid from its wallet only" if hub.payment == "auto" else "nothing can be bought at the Hub"
-    who = f"the Hub by x402{', where its wallet is not enough' if hub.payment == 'auto' else ''}"
-    return await _findings(given, _Payees("hub.payment", "Hubs", who, unpaid, is_loopback(hub.base_url)))
+async def hub_payment_findings(given: Start, name: str = "") -> list[Finding]:
+    """The same of what pays a Hub, named as in `Settings.every_hub`, by x402."""
+    hub, which = given.settings.every_hub[name], f"the Hub {name}" if name else "the Hub"
+    unpaid = f"{which} is paid from its wallet only" if hub.payment == "auto" else f"nothing can be bought at {which}"
+    who = f"{which} by x402{', where its wallet is not enough' if hub.payment == 'auto' else ''}"
+    subject = f"the Hub at {hub.base_url} is"
+    here = is_loopback(hub.base_url)
+    return await _findings(given, _Payees(about("hub.payment", name), subject, who, unpaid, _NOTHING, here))
 
 
 async def _findings(given: Start, payees: _Payees) -> list[Finding]:
-    settings, about, unpaid = given.settings.paid_http, payees.about, payees.unpaid
+    settings, matter, unpaid = given.settings.paid_http, payees.about, payees.unpaid
     try:
         check_networks(settings, loopback=payees.loopback, payee=payees.name)
     except SettingsError as exc:
-        return [Finding(Level.FAULT, about, str(exc), unpaid, "correct that key, or take it out")]
+        return [Finding(Level.FAULT, matter, str(exc), payees.unopened, "correct that key, or take it out")]
     absence = X402.absence()
     if absence is not None:
-        return [Finding(Level.FAULT, about, absence, unpaid, X402.install())]
+        return [Finding(Level.FAULT, matter, absence, unpaid, X402.install())]
     try:
         found = given.wallet()
         key = None if found is None else PrivateKey(found.secret)
     except (SettingsError, WireError) as exc:
         return [_wrong_key(given, payees, exc)]
     if key is None:
-        return [Finding(Level.FAULT, about, "there is no wallet key", unpaid, given.commands.line("x402", "key"))]
+        return [_no_key(given, payees)]
     assets: Mapping[str, Asset] = {asset.network: asset for asset in KNOWN if asset.network in settings.networks}
     what = f"{payees.who}, paid from {key.address} on {', '.join(settings.networks)}"
-    findings = [Finding(Level.OK, about, what)]
+    findings = [Finding(Level.OK, matter, what)]
     async with HttpGate(SystemClock(), loopback=payees.loopback) as gate:
         chain = ChainReader(gate, settings.rpc, settings.confirmations)
-        return findings + [one async for one in _networks(chain, assets, key.address, about)]
+        return findings + [one async for one in _networks(chain, assets, key.address, matter)]
+
+
+def _no_key(given: Start, payees: _Payees) -> Finding:
+    what, mend = "there is no wallet key", given.commands.line("x402", "key")
+    if payees.loopback:
+        # No key of the operator's ever pays on this machine.
+        what, mend = (
+            f"there is no key to play money in {given.state / SANDBOX_FILE}",
+            f"put one there, or {WITH_SANDBOX}",
+        )
+    return Finding(Level.FAULT, payees.about, what, payees.unpaid, mend)
 
 
 def _wrong_key(given: Start, payees: _Payees, error: SettingsError | WireError) -> Finding:
     """Which key is wrong, or both of which are there, and what makes an end of that."""
     file, unset = given.state / FILE, f"unset {KEY_VARIABLE}"
     what = str(error)
+    if payees.loopback:
+        file = given.state / SANDBOX_FILE
+        what = what if str(file) in what else f"{file}: {what}"
+        return Finding(Level.FAULT, payees.about, what, payees.unpaid, access_mend(file) or set_aside_command(file))
     if not os.environ.get(KEY_VARIABLE, "").strip():
         what = what if str(file) in what else f"{file}: {what}"
         new = f"{set_aside_command(file)} && {given.commands.line('x402', 'key')}"

@@ -89,7 +89,7 @@ def x402_payments(parts: Parts, client: HubClient, used: AsyncExitStack) -> Call
 
         hub, paid_http = parts.settings.hub, parts.settings.paid_http
         loopback = is_loopback(hub.base_url)
-        check_networks(paid_http, loopback=loopback, payee="Hubs")
+        check_networks(paid_http, loopback=loopback, payee=f"the Hub at {hub.base_url} is")
         gate, pays = open_pays(parts, PAID_HTTP, loopback=loopback, whom="the Hub by x402")
         used.push_async_exit(gate)
         used.callback(pays.recipients.close)

@@ -298,6 +298,8 @@ class JecpRail:
 
     async def _streamed(self, sending: _Sending, progress: Progress | None) -> Evidence:
         payload, mask = sending.payload, mask_of(sending.identity)
+        # What an earlier attempt brought is no part of this one's output.
+        sending.heard = PartialOutput()
 
         async def hear(event: StreamEvent) -> None:
             if isinstance(event, Delta):

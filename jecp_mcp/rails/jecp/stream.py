@@ -17,17 +17,15 @@ from jecp_mcp.http import ExchangeFailed, HttpStream
 from jecp_mcp.masking import Mask
 from jecp_mcp.rails.base import Progress
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable
+from jecp_mcp.rails.jecp.progress_reports import ProgressReports
 from jecp_mcp.wire.jecp.envelope import parse_answer
 from jecp_mcp.wire.jecp.headers import notices
 from jecp_mcp.wire.jecp.stream import (
     CallStream,
     Cancelled,
     Completed,
-    Delta,
     Ending,
     Failed,
-    Metered,
-    Progressed,
     StreamEvent,
     is_event_stream,
 )
@@ -44,7 +42,6 @@ TOTAL_SECONDS: Final = 300.0
 """The longest stream (JECP 01-protocol §4.3)."""
 
 _LARGE_BYTES: Final = 256 * 1024
-_MESSAGE_CHARACTERS: Final = 200
 _LINGER_SECONDS: Final = 0.1
 
 
@@ -87,18 +84,19 @@ async def read_stream(
         answer: the answer, its body still to come.
         call_id: whose answer it must be, where it says.
         now: the clock, to read a Retry-After that is a date.
-        progress: who hears of the events, or None.
+        progress: who hears of the events, a few times a second, or None.
         silence: how long a plain answer may take, or a stream say nothing of the call, in seconds; all of a stream has
             `TOTAL_SECONDS`.
         mask: what to take out of all that is read.
-        listener: hears each event before it becomes progress.
+        listener: hears each event whole.
     """
     streaming = is_event_stream(answer.headers)
     seconds = TOTAL_SECONDS if streaming else silence
     try:
         with anyio.fail_after(seconds):
             if streaming:
-                return await _follow(answer, CallStream(call_id, mask=mask), progress, silence, listener)
+                reports = None if progress is None else ProgressReports(progress, mask)
+                return await _follow(answer, CallStream(call_id, mask=mask), reports, silence, listener)
             body = b"".join([chunk async for chunk in answer.chunks])
             return await read_reply(answer.status, answer.headers, body, now, mask)
     except TimeoutError:
@@ -110,11 +108,11 @@ async def read_stream(
 
 
 async def _follow(
-    answer: HttpStream, call: CallStream, progress: Progress | None, silence: float, listener: Listener | None
+    answer: HttpStream, call: CallStream, reports: ProgressReports | None, silence: float, listener: Listener | None
 ) -> Evidence:
     longest = silence + _HUBS_WORD_SECONDS
     with anyio.move_on_after(longest) as patience:
-        await _listen(answer, call, progress, patience, longest, listener)
+        await _listen(answer, call, reports, patience, longest, listener)
     if patience.cancelled_caught and call.ending is None:
         return Lost(sent=True, reason=f"nothing was said of the call for {longest:g} s")
     return ending_evidence(call.end(), answer.headers)
@@ -136,13 +134,13 @@ def ending_evidence(ending: Ending, headers: Mapping[str, str]) -> Evidence:
 async def _listen(
     answer: HttpStream,
     call: CallStream,
-    progress: Progress | None,
+    reports: ProgressReports | None,
     patience: anyio.CancelScope,
     longest: float,
     listener: Listener | None,
 ) -> None:
     """Hear the stream until it ends; `patience` gets another `longest` seconds whenever something is said."""
-    pieces, unread, heard = 0, 0, call.heard
+    unread, heard = 0, call.heard
     async for chunk in answer.chunks:
         unread += len(chunk)
         # As in `read_reply`: an event may hold a whole artifact.
@@ -153,10 +151,12 @@ async def _listen(
         for event in events:
             if listener is not None:
                 await listener(event)
-            message = _told(event)
-            if message is not None and progress is not None:
-                pieces += 1
-                await progress.report(float(pieces), None, message)
+            if reports is not None:
+                reports.note(event)
+                await reports.tell()
+        if reports is not None:
+            # Also where nothing but a sign of life came: what waits is told.
+            await reports.tell(ended=call.ending is not None)
         if call.ending is not None:
             await _hear_out(answer.chunks)
             return
@@ -170,19 +170,6 @@ async def _hear_out(chunks: AsyncIterator[bytes]) -> None:
                 pass
         except ExchangeFailed as exc:
             log.debug("after its last event the stream ended badly, which changes nothing: %s", exc)
-
-
-def _told(event: StreamEvent) -> str | None:
-    """What a listener hears of an event; None for those that say nothing about progress."""
-    match event:
-        case Delta(delta):
-            return delta[:_MESSAGE_CHARACTERS] if isinstance(delta, str) else "a piece arrived"
-        case Metered(tokens=tokens, elapsed_ms=elapsed):
-            return f"{tokens} tokens" if tokens is not None else f"{elapsed or 0} ms"
-        case Progressed(state=state, step=step):
-            return (step or state or "working")[:_MESSAGE_CHARACTERS]
-        case _:
-            return None
 
 
 def refused_streaming(heard: Evidence) -> bool:

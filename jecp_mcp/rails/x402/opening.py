@@ -18,12 +18,13 @@ from jecp_mcp.rails.x402.payload import summary_of
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
-from jecp_mcp.settings.wallet_key import WalletKey
+from jecp_mcp.settings.wallet_key import SANDBOX_FILE, WITH_SANDBOX, WalletKey
 from jecp_mcp.wire.x402.assets import ASSETS, SANDBOX_ASSET, Asset
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
 log = logging.getLogger(__name__)
 
+MERCHANTS: Final = "the merchants are"
 KNOWN: Final[Sequence[Asset]] = (*ASSETS, SANDBOX_ASSET)
 """Every token that is known; which of them is paid with, the networks of the settings say."""
 
@@ -53,7 +54,7 @@ def open_pays(parts: Parts, source: str, *, loopback: bool, whom: str) -> tuple[
     settings = parts.settings.paid_http
     gate = HttpGate(parts.clock, loopback=loopback)
     chain = ChainReader(gate, settings.rpc, settings.confirmations)
-    pays = Pays(_key(parts, whom), KNOWN, chain, PayeePins(parts.state, source, parts.clock))
+    pays = Pays(_key(parts, whom, loopback=loopback), KNOWN, chain, PayeePins(parts.state, source, parts.clock))
     unproven = [network for network in settings.networks if not chain.reads(network)]
     if unproven:
         log.warning(
@@ -72,12 +73,12 @@ async def _opened(gate: HttpGate, recipients: PayeePins) -> AsyncIterator[None]:
             recipients.close()
 
 
-def check_networks(settings: PaidHttpSettings, *, loopback: bool, payee: str = "merchants") -> None:
+def check_networks(settings: PaidHttpSettings, *, loopback: bool, payee: str = MERCHANTS) -> None:
     """See that money, test money and the sandbox's are each by themselves.
 
     Args:
         loopback: whether who is paid is on this machine.
-        payee: who that is.
+        payee: who that is, as the subject of a sentence with its verb.
 
     Raises:
         SettingsError: they are not, or a network has no known token.
@@ -94,11 +95,15 @@ def check_networks(settings: PaidHttpSettings, *, loopback: bool, payee: str = "
         raise SettingsError("the settings", key, reason)
     sandbox = SANDBOX_ASSET.network in settings.networks
     if sandbox != loopback or (sandbox and len(settings.networks) > 1):
-        reason = f"{SANDBOX_ASSET.network} is the sandbox's, for {payee} on this machine, and they have no other"
+        reason = (
+            f"{payee} on this machine, where play money on {SANDBOX_ASSET.network} pays and nothing else"
+            if loopback
+            else f"{payee} not on this machine, and {SANDBOX_ASSET.network} is the sandbox's"
+        )
         raise SettingsError("the settings", key, reason)
 
 
-def _key(parts: Parts, whom: str) -> PrivateKey | None:
+def _key(parts: Parts, whom: str, *, loopback: bool) -> PrivateKey | None:
     """The wallet's key; a missing or wrong one is said, and stops nothing but paying."""
     absence = X402.absence()
     if absence is not None:
@@ -108,7 +113,10 @@ def _key(parts: Parts, whom: str) -> PrivateKey | None:
         found: WalletKey | None = parts.wallet()
         if found is not None:
             return PrivateKey(found.secret)
-        log.error("%s cannot be paid: there is no wallet key; make one: %s", whom, parts.commands.line("x402", "key"))
+        missing = "there is no wallet key; make one: " + parts.commands.line("x402", "key")
+        if loopback:
+            missing = f"there is no key to play money in {parts.state / SANDBOX_FILE}; {WITH_SANDBOX}"
+        log.error("%s cannot be paid: %s", whom, missing)
     except (SettingsError, WireError) as exc:
         log.error("%s cannot be paid: %s", whom, exc)  # noqa: TRY400 - the cause is in the message
     return None

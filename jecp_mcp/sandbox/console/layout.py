@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from jecp_mcp import pages
 from jecp_mcp.pages import ReaderTime
 from jecp_mcp.sandbox.console.masked_json import masked_json, masked_key
+from jecp_mcp.sandbox.console.request_log import MOST_BYTES
 from jecp_mcp.sandbox.html_pages import TEST_MONEY, encode
 
 PATH: Final = "/console"
@@ -148,8 +149,9 @@ def table(columns: Mapping[str, str], rows: Sequence[Sequence[str]], empty: str)
 
 
 def json_block(body: bytes, length: int | None = None) -> str:
-    """A body as JSON; of one that is `length` bytes long only the beginning may be there."""
-    cut = f'<p class="soft">The first {len(body):,} of {length:,} bytes.</p>' if length and length > len(body) else ""
+    """The beginning of a body as JSON; of one that is `length` bytes long `body` may be no more than that."""
+    whole, body = len(body) if length is None else length, body[:MOST_BYTES]
+    cut = f'<p class="soft">The first {len(body):,} of {whole:,} bytes.</p>' if whole > len(body) else ""
     return f'{cut}<pre class="copy">{escape(masked_json(body))}</pre>' if body else "<p>empty</p>"
 
 

@@ -12,6 +12,8 @@ _SECRET_NAME: Final = re.compile(r"(?:api[-_]?key|secret|password)$", re.IGNOREC
 _SECRET_MEMBER: Final = re.compile(r'((?:api[-_]?key|secret|password)"\s*:\s*")((?:[^"\\]|\\.)*)', re.IGNORECASE)
 _KEY: Final = re.compile(rf"({VENDOR_PREFIX}_[ap]k_)(\w{{4,}})")
 _SHOWN: Final = 4
+_MOST_LAID_OUT: Final = 128 * 1024
+"""The longest body that is laid out, in characters: eight times what of a body is kept."""
 
 
 def masked_key(text: str) -> str:
@@ -20,13 +22,26 @@ def masked_key(text: str) -> str:
 
 
 def masked_json(body: bytes) -> str:
-    """A body without its keys; what is no JSON, or only a beginning of it, stays as it is otherwise."""
+    """A body without its keys; what is no JSON, or only a beginning of it, stays as it is otherwise.
+
+    What would be far longer when it is laid out, as what is nested deep is, stands on one line.
+    """
     text = body.decode("utf-8", "replace")
     try:
         value = json.loads(text)
-        return json.dumps(_without_keys(value), indent=2, ensure_ascii=False)
+        return _laid_out(_without_keys(value))
     except (ValueError, RecursionError):
         return masked_key(_SECRET_MEMBER.sub(r"\1…", text))
+
+
+def _laid_out(value: Any) -> str:
+    pieces, left = list[str](), _MOST_LAID_OUT
+    for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(value):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            return json.dumps(value, ensure_ascii=False)
+    return "".join(pieces)
 
 
 def _without_keys(value: Any) -> Any:

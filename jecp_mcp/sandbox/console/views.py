@@ -302,7 +302,7 @@ def _transaction_table(rows: Sequence[Transaction], viewer: Viewer) -> str:
             + ("" if each.refunded_at is None else '<br><span class="soft">refunded</span>'),
             viewer.time.element(each.created_at),
             viewer.link(escape(each.agent_name), "wallets", each.agent_id),
-            dollars(each.amount) if each.method == "wallet" else "free",
+            "free" if each.method == "free_call" else dollars(each.amount),
             *map(dollars, (each.provider_share, each.hub_fee, each.payment_fee)),
         )
         for each in rows

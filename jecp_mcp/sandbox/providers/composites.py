@@ -1,7 +1,7 @@
 """Composite actions: calls of other capabilities, one after the other, sold as one (JECP 04-manifest §5.2).
 
-Money moves once, after the last step: a composite that fails has charged nobody and owes nobody, which is all that its
-rollback has to see to.
+A wallet pays once, after the last step: a composite that fails has charged it nothing and owes nobody, which is all
+that its rollback has to see to. What came by x402 was paid before the first step, and stays paid.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ class Composites:
         """Do every step; the outputs by their steps, and that as JSON text.
 
         Raises:
-            Refused: a step failed, cannot be bound, or all of them took too long. Nothing was charged.
+            Refused: a step failed, cannot be bound, or all of them took too long.
         """
         composition = accepted.offer.raw["composes"]
         try:
             async with asyncio.timeout(composition.get("timeout_total_ms", _TIMEOUT_MS) / 1000):
                 outputs, sold = await self._steps(accepted, composition)
         except TimeoutError as exc:
-            raise Refused("COMPOSITE_TIMEOUT", "The steps took too long together. Nothing was charged.") from exc
+            raise Refused("COMPOSITE_TIMEOUT", "The steps took too long together.") from exc
         broken = accepted.offer.output_violations(outputs)
         if broken:
             raise Refused(
                 "OUTPUT_INVALID",
-                "The steps' outputs break the composite's output schema. Nothing was charged.",
+                "The steps' outputs break the composite's output schema.",
                 details={"errors": broken},
             )
         from jecp_mcp.sandbox.work.capability import Work
@@ -75,9 +75,7 @@ class Composites:
         resolved = [(step, *self._resolve(step, accepted)) for step in composition["steps"]]
         # Since it was published a step's price may have risen.
         if sum(offer.tariff.base for _, _, offer in resolved) * 100 > accepted.offer.tariff.base * PROVIDER_PERCENT:
-            raise Refused(
-                "COMPOSITE_STEP_FAILED", "The steps cost more than the composite allows. Nothing was charged."
-            )
+            raise Refused("COMPOSITE_STEP_FAILED", "The steps cost more than the composite allows.")
         outputs: dict[str, Any] = {}
         sold: list[SoldStep] = []
         left = MAX_ANSWER_BYTES
@@ -87,7 +85,7 @@ class Composites:
             except _Unbound as exc:
                 raise Refused(
                     "COMPOSITE_BIND_ERROR",
-                    f"Step '{step['id']}' {exc}. Nothing was charged.",
+                    f"Step '{step['id']}' {exc}.",
                     details={"failed_step_id": step["id"]},
                 ) from exc
             call = replace(
@@ -109,7 +107,7 @@ class Composites:
             if left < 0:
                 raise Refused(
                     "OUTPUT_INVALID",
-                    f"The steps' outputs come to more than {MAX_ANSWER_BYTES} bytes. Nothing was charged.",
+                    f"The steps' outputs come to more than {MAX_ANSWER_BYTES} bytes.",
                     details={"failed_step_id": step["id"]},
                 )
             outputs[step["id"]] = jsontext.plain(jsontext.loads(output, max_bytes=len(output), max_marks=None))
@@ -139,7 +137,7 @@ class Composites:
         if offer.raw.get("composes") is not None:
             raise Refused(
                 "COMPOSITE_DEPTH_EXCEEDED",
-                f"Step '{step['id']}' is a composite itself. Nothing was charged.",
+                f"Step '{step['id']}' is a composite itself.",
                 details={"failed_step_id": step["id"]},
             )
         if listing.gone(now := self._clock.now()):
@@ -156,7 +154,7 @@ class Composites:
 def _step_failed(step_id: str, refused: Refused) -> Refused:
     return Refused(
         "COMPOSITE_STEP_FAILED",
-        f"Step '{step_id}' failed: {refused.message} Nothing was charged.",
+        f"Step '{step_id}' failed: {refused.message}",
         details={
             "failed_step_id": step_id,
             "upstream_error": {"code": refused.code, "message": refused.message},

@@ -20,7 +20,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.sandbox import html_pages
 from jecp_mcp.sandbox.control_endpoints import require_key
 from jecp_mcp.sandbox.dialect import Dialect
-from jecp_mcp.sandbox.endpoints import Handler, html_reply, json_reply, read_body, read_json
+from jecp_mcp.sandbox.endpoints import Handler, from_own_page, html_reply, json_reply, read_body, read_json
 from jecp_mcp.sandbox.error_answers import Refused, Reply
 from jecp_mcp.sandbox.hub import Hub
 from jecp_mcp.sandbox.providers.accounts import Provider, namespace_taken
@@ -324,7 +324,7 @@ ROUTES: Final[Sequence[tuple[str, str, Handler]]] = (
     ("GET", "/v1/providers/me/payouts", show_payouts),
     ("POST", "/v1/manifests", publish),
     ("GET", "/onboarding/{token}", show_onboarding),
-    ("POST", "/onboarding/{token}", finish_onboarding),
+    ("POST", "/onboarding/{token}", from_own_page(finish_onboarding)),
     ("POST", "/sandbox/dns", require_key(put_dns)),
     ("POST", "/sandbox/payouts", require_key(pay_out)),
 )

@@ -1,7 +1,7 @@
 """Calling a provider's endpoint with the Hub's signature, and reading its answer (JECP 04-manifest §6.2).
 
-It is called through the gate, which dials no address but one it has judged. What a provider fails at costs nothing:
-money moves only after an answer that keeps the provider's own schema.
+It is called through the gate, which dials no address but one it has judged. Its refusals say nothing of the money: a
+wallet pays only for an answer that keeps the provider's own schema, and x402 has paid before the provider is called.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _checked(accepted: AcceptedCall, work: Work) -> tuple[Work, bytes]:
     if broken:
         raise Refused(
             "OUTPUT_INVALID",
-            "The provider's answer breaks its own output schema. Nothing was charged.",
+            "The provider's answer breaks its own output schema.",
             details={"capability": accepted.listing.id, "action": offer.id, "errors": broken},
         )
     return work, output
@@ -285,16 +285,12 @@ def _units(value: Any, tariff: Tariff) -> Mapping[str, int]:
     for unit in tariff.rates:
         amount = told.get(unit) if isinstance(told, dict) else None
         if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
-            raise Refused(
-                "OUTPUT_INVALID", f"The provider's answer does not say how many {unit} it used. Nothing was charged."
-            )
+            raise Refused("OUTPUT_INVALID", f"The provider's answer does not say how many {unit} it used.")
         units[unit] = amount
     try:
         tariff.charge(units, None)
     except MoneyError as exc:
-        raise Refused(
-            "OUTPUT_INVALID", "The provider's answer says that it used more than can be priced. Nothing was charged."
-        ) from exc
+        raise Refused("OUTPUT_INVALID", "The provider's answer says that it used more than can be priced.") from exc
     return units
 
 

@@ -172,7 +172,7 @@ def describe(case: Case) -> NextAction:
     issues = case.refusal.details.get("issues") if ours else None
     hint = "Read the input schema, mend the arguments, then call again."
     if issues:
-        hint = "Mend the arguments as the issues say, then call again. This shows the whole input schema."
+        hint = "Mend the arguments as the issues say, then call again. This shows the input schema."
         hint += DO_NOT_INVENT if any(one.get(LACKING) for one in issues) else ""
     return next_action(case, "agent", hint, call=("jecp_describe", {"tool": target}))
 

@@ -68,7 +68,7 @@ async def _of_call(calls: Calls, results: Results, call_id: str, caller: Caller)
     """The files of a call, at least one; from its kept answer, so that one that was swept is there again."""
     row = await calls.reader(caller.principal).call(call_id)
     if row is None:
-        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
+        raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
     end = standing(row)
     files = await results.files(end, caller) if end.answer is not None else ()
     if not files:

@@ -214,7 +214,7 @@ class OwnTools:
         row = await self._row(call_id, caller)
         end = None if row is None else await self._resolve(call_id, caller)
         if row is None or end is None:
-            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged.")
+            raise ToolFault(CALL_NOT_FOUND, "No call has this id. Nothing was charged for asking.")
         action = self._deps.registry.find(row.offer)
         if end.answer is not None:
             bought = offer or action or _offer_of(row)
@@ -234,7 +234,7 @@ class OwnTools:
         if (given := await arguments_in_short(self._deps.calls.reader(caller.principal), row)) is not None:
             made["asked"] = given
         if end.refusal is not None:
-            made["message"] = message_of(end.refusal, self._deps.links)
+            made["message"] = message_of(end, self._deps.links)
             context = Context(row.tool, None, self.names(), self._deps.links, self._deps.clock.now(), action=action)
             over = end.refusal.code == CALL_OVER and end.charge is Charge.NO
             step = None if over else choose(end, context)

@@ -47,7 +47,7 @@ async def refund(
     if reason is None:
         raise ToolFault(
             INVALID_ARGUMENTS,
-            "A refund needs a reason, which a person will judge. Nothing was charged.",
+            "A refund needs a reason, which a person will judge. Asking charged nothing.",
         )
     assert row.reference is not None
     made = _refund_json(await hub.request_refund(row.reference, reason), links)
@@ -108,7 +108,7 @@ async def _row(calls: Calls, call_id: str, caller: Caller) -> CallRow:
     if not reader.paid_here(row):
         raise ToolFault(
             ACCOUNT_NOT_HERE,
-            "Another account paid for this call, so this server cannot ask its money back. Nothing was charged.",
+            "Another account paid for this call, so this server cannot ask its money back. Asking charged nothing.",
         )
     if row.state is State.WRITTEN_OFF:
         raise ToolFault(

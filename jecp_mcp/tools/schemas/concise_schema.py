@@ -56,6 +56,7 @@ _SHOWN: Final = {
 
 _PIECE: Final = re.compile(r"(?:\\d|\[[^\]\\^]+\]|[A-Za-z0-9_ :/-])(?:\{(\d{1,3})\})?")
 _WORD: Final = re.compile(r"[^\W_]+")
+_PHRASES: Final = re.compile(r"[,.;:()]")
 _FILLERS: Final = frozenset({"a", "an", "the", "of", "this", "to", "how", "s"})
 
 
@@ -134,8 +135,14 @@ def _says_nothing(schema: Schema, key: str, value: Any) -> bool:
             return True
         case "pattern":
             shown = _SHOWN.get(value) if isinstance(value, str) else None
-            return shown is not None and shown in str(schema.get("description"))
+            return shown is not None and _names_form(str(schema.get("description")), shown)
     return not isinstance(value, bool) and isinstance(value, int | float) and _is_far(key, value)
+
+
+def _names_form(description: str, form: str) -> bool:
+    """Whether one of the description's phrases is the name of a form and no more, such as "as YYYY-MM-DD"."""
+    named = re.compile(rf"(?:(?:as|in|an?)\s+)?{re.escape(form)}(?:\s+(?:code|form|format))?", re.IGNORECASE)
+    return any(named.fullmatch(phrase.strip()) for phrase in _PHRASES.split(description))
 
 
 def _is_far(key: str, value: float) -> bool:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +24,7 @@ from pydantic import (
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import parse_iso
+from jecp_mcp.domain.versions import valid_version
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.money import MicroUSDC, parse_price
 from jecp_mcp.wire.json_schemas import pointer
@@ -52,6 +54,13 @@ def _price(value: object) -> MicroUSDC:
         raise ValueError(str(exc)) from exc
 
 
+def _semantic(version: str) -> str:
+    if not valid_version(version):
+        raise ValueError("is no version that a call can name: three numbers without leading zeros, of 9 digits at most")
+    return version
+
+
+_Version = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$", max_length=64), AfterValidator(_semantic)]
 Usd = Annotated[int, BeforeValidator(_price)]
 """A price in USD on the wire, micro-USDC here."""
 Rate = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
@@ -174,7 +183,7 @@ class ManifestDeprecation(_Part):
 
     status: Literal["active", "deprecated", "sunset"] = "active"
     sunset_at: str | None = None
-    successor_version: str | None = Field(default=None, pattern=r"^\d+\.\d+\.\d+$")
+    successor_version: _Version | None = None
 
     @model_validator(mode="after")
     def _ends_when(self) -> ManifestDeprecation:
@@ -191,7 +200,7 @@ class Manifest(_Part):
     namespace: str = Field(pattern=r"^[a-z][a-z0-9-]{2,31}$")
     display_name: str | None = Field(default=None, min_length=2, max_length=100)
     capability: str = Field(pattern=r"^[a-z][a-z0-9-]{2,63}$")
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$", max_length=64)
+    version: _Version
     description: str = Field(min_length=1, max_length=500)
     endpoint: str = Field(max_length=2048)
     actions: tuple[ManifestAction, ...] = Field(min_length=1)

@@ -162,6 +162,12 @@ async def test_what_a_broken_stream_brought_is_shown_where_no_answer_comes_any_m
     assert partial.endswith("x" * 100)
     assert len(partial) <= MOST_CHARACTERS
     assert KEY not in partial
+    first = streams(("chunk", {"delta": "of the first "}), ("error", {"code": "PROVIDER_ERROR", "message": "Later."}))
+    second = streams(("chunk", {"delta": "of the second"}))
+    async with raw_hub(first, second, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
+        found = await parts.rail.send(parts.request(STREAMED))
+    assert found.refusal is not None
+    assert found.refusal.details["partial_output"] == "of the second"
     parts_of = streams(("chunk", {"delta": {"line": 1}}), ("chunk", {"delta": {"line": "y" * 9_000}}))
     async with raw_hub(parts_of, fails("INTERNAL_ERROR", "500 Oops")) as hub, bench(hub.url, seconds=60) as parts:
         found = await parts.rail.send(parts.request(STREAMED))

@@ -13,6 +13,7 @@ import pytest
 from jecp_mcp.cli.checks.paid_http import hub_payment_findings
 from jecp_mcp.sandbox.x402_payments import SPLITTER
 from jecp_mcp.settings import PaidHttpSettings
+from jecp_mcp.settings.wallet_key import SANDBOX_FILE
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.hub_x402_house import EITHER, ONLY, PRICE, WALLET, House, X402Hub, house, x402_hub
 from tests.x402_sandbox import PaidHttp, serving
@@ -100,6 +101,25 @@ async def test_a_wallet_that_is_enough_pays_first(
         assert await home.books() == SETTLED
         assert hub.sold()[-1] == ("wallet", PRICE)
         assert home.paid == signed == []
+
+
+@pytest.mark.parametrize(("balance", "code"), [("0", "NOT_REFUNDABLE"), ("1", None)])
+async def test_money_is_asked_back_only_of_who_holds_it(
+    tmp_path: Path, hub: X402Hub, monkeypatch: pytest.MonkeyPatch, balance: str, code: str | None
+) -> None:
+    """A payment by signature went to the payee's wallet, and a Hub's refund of it could be no more than words."""
+    hub.wallet(balance)
+    async with house(tmp_path, hub, monkeypatch, "auto") as home:
+        call_id = (await home.call(EITHER))["receipt"]["call_id"]
+        found = await home.call("jecp_refund", call_id=call_id, reason="It is wrong.")
+        if code is None:
+            assert found["status"] == "requested"
+            again = refused(await home.call("jecp_refund", call_id=call_id, reason="It is wrong."), "DUPLICATE_REFUND")
+            assert again["error"]["message"].endswith(" Asking charged nothing.")
+        else:
+            refused(found, code)
+            assert "Asking charged nothing." in found["error"]["message"]
+            assert "Nothing was charged" not in str(found)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +367,11 @@ async def test_the_doctor_says_who_pays_the_hub_and_what_is_missing(
         assert home.wallet.address in said[0][1]
         assert "holds 25.00 SANDBOX-USD" in said[1][1]
         [lacking] = await hub_payment_findings(dataclasses.replace(start, play_wallet=None))
-        assert (lacking.level.value, lacking.what) == ("fault", "there is no wallet key")
+        assert (lacking.level.value, lacking.what) == (
+            "fault",
+            f"there is no key to play money in {tmp_path / SANDBOX_FILE}",
+        )
         other = start.settings.model_copy(update={"paid_http": PaidHttpSettings()})
         [wrong] = await hub_payment_findings(dataclasses.replace(start, settings=other))
-        assert "for Hubs on this machine" in wrong.what
+        assert f"the Hub at {start.settings.hub.base_url} is on this machine" in wrong.what
+        assert wrong.money == "nothing starts, so nothing can be bought"

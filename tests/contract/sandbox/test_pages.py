@@ -110,3 +110,18 @@ def test_a_wallet_is_filled_with_nothing_but_links_and_buttons(fresh: Buyer) -> 
         assert closed(fresh.http.post(path, data=form)).count("To the front page") == 1
     assert "To the front page" in closed(fresh.http.get("/checkout/none"))
     assert "JECP_API_KEY" in closed(fresh.http.post("/register", data={"name": "by page"}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/register", "/topup", "/checkout/{session}/pay", "/onboarding/{token}"])
+def test_a_form_is_taken_from_the_hubs_own_pages_alone(fresh: Buyer, path: str) -> None:
+    wanted = {"name": "by page", "agent_id": fresh.agent_id, "amount": "20"}
+    own = f"http://{fresh.http.base_url.netloc.decode()}"
+    checkout = fresh.http.post("/topup", data=wanted, headers={"Origin": own}).headers["location"]
+    path = path.replace("/checkout/{session}", checkout).replace("{token}", "none")
+    for origin in ("http://evil.example", "null", f"{own}.evil.example", "https://" + own.partition("://")[2]):
+        refused = fresh.http.post(path, data=wanted, headers={"Origin": origin, **BROWSER})
+        assert (refused.status_code, "Open the Hub's own page" in closed(refused)) == (403, True)
+    assert fresh.http.get("/sandbox/books", headers=fresh.auth).json()["balance_usdc"] == "0.00"
+    for headers in ({}, {"Origin": own}):
+        assert fresh.http.post(path, data=wanted, headers=headers).status_code in {201, 303}

@@ -126,6 +126,25 @@ def test_a_client_that_leaves_is_not_charged_and_its_id_is_free(buyer: Buyer) ->
     assert len(buyer.books()["transactions"]) == 1
 
 
+def idle(buyer: Buyer) -> int:
+    return buyer.http.get("/health").raise_for_status().json()["pools"]["invoke"]["idle"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_stream_has_its_place_in_the_pool_until_it_ends(buyer: Buyer, leaves: bool) -> None:
+    before = idle(buyer)
+    buyer.fault(f"pause_midway:{60 if leaves else 1}", CAPABILITY)
+    with opened(buyer, asked(buyer)) as answer:
+        chunks = answer.iter_bytes()
+        next(chunks)
+        assert idle(buyer) == before - 1
+        if not leaves:
+            assert b"event: completed" in b"".join(chunks)
+    while idle(buyer) != before:
+        pass
+
+
 def received_before_the_loss(buyer: Buyer, request: dict[str, Any]) -> bytes:
     received: list[bytes] = []
     with pytest.raises(httpx2.TransportError):

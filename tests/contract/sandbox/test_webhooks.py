@@ -17,14 +17,25 @@ import anyio.lowlevel
 import httpx2
 import pytest
 
-from jecp_mcp.clock import SystemClock
+from jecp_mcp.clock import SystemClock, UnixMs, iso
 from jecp_mcp.sandbox import background
 from jecp_mcp.sandbox.app import build_app, hub_of
 from jecp_mcp.sandbox.run import SandboxConfig
 from jecp_mcp.sandbox.webhooks import dispatcher
 from jecp_mcp.sandbox.webhooks.outbox import MOST_ATTEMPTS
 from jecp_mcp.sandbox.webhooks.subscriptions import MOST_SUBSCRIPTIONS
-from tests.contract.sandbox.conftest import Buyer, TurnableClock, action, controlled, cost, error, manifest, running
+from jecp_mcp.wire.jecp import provenance
+from tests.contract.sandbox.conftest import (
+    Buyer,
+    TurnableClock,
+    action,
+    controlled,
+    cost,
+    error,
+    manifest,
+    output,
+    running,
+)
 from tests.contract.sandbox.receiver import SECONDS, Receiver, receiver
 
 
@@ -223,6 +234,16 @@ def test_refunds_are_approved_by_themselves_in_time_and_told(alone: Buyer, endpo
     for seconds in (-1, 1.5, True, None, 10**12):
         answer = alone.http.post("/sandbox/clock", json={"advance_seconds": seconds})
         error(answer, "INVALID_REQUEST", 400)
+
+
+@pytest.mark.slow
+def test_whoever_knows_nothing_of_the_moved_time_goes_on_buying(alone: Buyer) -> None:
+    advance(alone, 3 * 86_400)
+    at = SystemClock().now()
+    proof = provenance.build(alone.agent_id, alone.api_key, at=at, nonce="a" * 32)
+    mandate = alone.mandate(1, expires_at=iso(UnixMs(at + 60_000)), provenance_hash=proof)
+    assert output(alone.buy(mandate=mandate))["words"] == 2
+    error(alone.buy(mandate=alone.mandate(1, expires_at=iso(UnixMs(at - 1_000)))), "MANDATE_EXPIRED", 403)
 
 
 @pytest.mark.slow

@@ -33,6 +33,8 @@ from tests.x402_sandbox import PaidHttp, Payer, serving
 pytestmark = pytest.mark.slow
 
 EITHER, ONLY = "either", "only"
+UNSERVED = "lab/unserved"
+"""Nobody registered to do it."""
 METHODS = {EITHER: ["stripe", "x402"], ONLY: ["x402"]}
 
 
@@ -49,6 +51,7 @@ def served(request: pytest.FixtureRequest, shop: PaidHttp) -> Iterator[Buyer]:
     with running(config) as ready, controlled(ready) as http:
         buyer = Buyer(request.param, http, ready["agent_id"], ready["api_key"], TurnableClock())
         buyer.publish(manifest(actions=[action(), *(payable(name, found) for name, found in METHODS.items())]))
+        buyer.publish(manifest(capability="unserved", extensions={}, actions=[payable(EITHER, METHODS[EITHER])]))
         yield buyer
 
 
@@ -215,6 +218,17 @@ def test_what_fails_after_the_settlement_has_spent_the_money(buyer: Buyer, payer
     assert details["original_request_id"] == asked["id"]
     [transfer] = [one for one in shop.chain.transfers() if one["from"] == payer.address]
     assert details["tx_hash"] == transfer["hash"]
+
+
+def test_work_that_fails_after_the_settlement_says_that_the_payment_stays_taken(
+    buyer: Buyer, payer: Payer, shop: PaidHttp
+) -> None:
+    failed = error(pay(buyer, payer, buyer.request(UNSERVED, name=EITHER)), "PROVIDER_UNREACHABLE", 502)["error"][
+        "message"
+    ]
+    assert failed.endswith(". The payment was taken before the work was done, and stays taken.")
+    assert "othing was charged" not in failed
+    assert shop.chain.paid_by(payer.address) == [5_000]
 
 
 CODES = {

@@ -22,6 +22,7 @@ from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.error_codes import every_code
 
+STATUS = {"type": "check_status", "tool": "jecp_status", "retry_after_seconds": 15}
 FOR_MODELS = re.compile(r"[Tt]ell the user|the user\b|[Ss]top here|this call unchanged|\bjecp_(?!topup|register)")
 FOR_PEOPLE = re.compile(r"`|jecp-mcp (?!needs)|\bJECP_[A-Z]|--\w")
 COMMAND = re.compile("`([^`]+)`")
@@ -117,13 +118,14 @@ def test_every_text_is_for_a_code_or_a_step_that_there_is() -> None:
             "Did you mean a_b? `jecp-mcp catalog` lists what there is.",
         ),
         (
-            {"next_action": {"type": "retry_after", "retry_after_seconds": 15}},
-            "Give the same command again in 15 s; what was paid for is not paid for twice.",
-        ),
-        (
             {"charged": "no", "next_action": {"type": "retry_after", "retry_after_seconds": 15}},
             "Give the same command again in 15 s.",
         ),
+        (
+            {"charged": "unknown", "next_action": {**STATUS, "arguments": {"call_id": "call_0123"}}},
+            "`jecp-mcp status call_0123` in 15 s says what became of it, and pays nothing.",
+        ),
+        ({"charged": "unknown", "next_action": {**STATUS, "arguments": {"call_id": "a` `b"}}}, ""),
         (
             {"error": {"code": "INVALID_API_KEY"}, "next_action": {"type": "ask_operator"}},
             "`jecp-mcp doctor` says which credentials were sent, and what mends them.",

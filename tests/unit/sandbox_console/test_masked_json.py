@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jecp_mcp.sandbox.console.layout import json_block
 from jecp_mcp.sandbox.console.masked_json import masked_json, masked_key
+from jecp_mcp.sandbox.console.request_log import MOST_BYTES
+from tests.steps import steps
 
 KEY = "sbx_ak_Abcdefghijklmnopqrstuvwxyz0123456789wxyz"
 JSON = st.recursive(
@@ -54,6 +57,32 @@ def test_keys_are_masked_wherever_they_stand(member: str, value: Any, shown: Any
 )
 def test_what_is_no_json_stays_as_it_is_without_keys(body: bytes, shown: str) -> None:
     assert masked_json(body) == shown
+
+
+def nested(body: str, depth: int) -> bytes:
+    return b"[" * depth + body.encode() + b"]" * depth
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        nested(",".join(["1"] * 900_000), 58),
+        nested(",".join(["1"] * 7_000), 900),
+        nested(f'{{"a":{",".join(["1"] * 7_000)}', 58),
+        b'"' + b"<" * 1_800_000 + b'"',
+    ],
+    ids=["long", "deep", "no JSON", "one text"],
+)
+def test_no_body_makes_a_long_page_or_takes_long(body: bytes) -> None:
+    """A page is laid out anew with each look, while the Hub does nothing else."""
+    shown = json_block(body)
+    assert len(shown) <= 5 * MOST_BYTES
+    assert (f"The first {MOST_BYTES:,} of {len(body):,} bytes." in shown) == (len(body) > MOST_BYTES)
+    assert steps(lambda: json_block(body)) < 60_000
+
+
+def test_what_is_kept_whole_is_laid_out() -> None:
+    assert masked_json(nested("1,2", 2)) == json.dumps([[1, 2]], indent=2)
 
 
 @pytest.mark.slow

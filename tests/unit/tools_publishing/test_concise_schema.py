@@ -32,6 +32,18 @@ def root(**properties: Any) -> dict[str, Any]:
             root(on={**TEXT, "pattern": r"^\d{4}-\d{2}-\d{2}$", "description": "Date of issue, YYYY-MM-DD."}),
             root(on={**TEXT, "description": "Date of issue, YYYY-MM-DD"}),
         ),
+        *(
+            (
+                root(on={**TEXT, "pattern": r"^\d{4}-\d{2}-\d{2}$", "description": words}),
+                root(on={**TEXT, "pattern": r"^\d{4}-\d{2}-\d{2}$", "description": words}),
+            )
+            for words in (
+                "Not YYYY-MM-DD but 31.12.2026",
+                "A day, no YYYY-MM-DD",
+                "YYYY-MM-DDTHH",
+                "YYYY-MM-DD or a word",
+            )
+        ),
         (
             root(currency={**TEXT, "pattern": "^[A-Z]{3}$", "description": "ISO 4217 code."}),
             root(currency={**TEXT, "description": "ISO 4217 code"}),

@@ -51,6 +51,8 @@ STEPS = {"steps": [{"id": "a", "call": "x/y", "action": "z", "input": {}}]}
         (lambda m: m.update(capability="ab"), "/capability"), (lambda m: m.update(version="1.0"), "/version"),
         (lambda m: m.update(version="1.0.0\n"), "/version"), (lambda m: m.update(description="x" * 501), "/description"),
         (lambda m: m.update(endpoint="http://docs.example"), "/endpoint"), (lambda m: m.update(endpoint="https://u@h/"), "/endpoint"),
+        (lambda m: m.update(version="1.2.1000000002"), "/version"), (lambda m: m.update(version="01.0.0"), "/version"),
+        (lambda m: m.update(deprecation={"successor_version": "1.2.1000000002"}), "/deprecation/successor_version"),
         (lambda m: m.update(tags=["x"] * 9), "/tags"), (lambda m: m.update(tags=["x" * 33]), "/tags/0"),
         (lambda m: m.update(actions=[]), "/actions"), (lambda m: m["actions"].append(m["actions"][0]), "share an id"),
         (lambda m: m.pop("endpoint"), "/endpoint"), (lambda m: m.update(deprecation={"status": "sunset"}), "/deprecation"),

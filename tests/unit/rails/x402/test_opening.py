@@ -49,8 +49,8 @@ def test_without_a_merchant_there_is_no_such_way_to_pay(tmp_path: Path) -> None:
         ({"rpc": {"eip155:424242": NODES["eip155:8453"]}}, "no token"),
         ({"rpc": NODES | {"eip155:84532": NODES["eip155:8453"]}}, "test money and of money"),
         ({"networks": [SANDBOX_ASSET.network]}, "the sandbox's"),
-        ({**HERE, "networks": ["eip155:8453"]}, "the sandbox's"),
-        ({**HERE, "networks": [SANDBOX_ASSET.network, "eip155:84532"]}, "the sandbox's"),
+        ({**HERE, "networks": ["eip155:8453"]}, "the merchants are on this machine, where play money"),
+        ({**HERE, "networks": [SANDBOX_ASSET.network, "eip155:84532"]}, "test money|play money"),
     ],
 )
 def test_money_test_money_and_play_money_are_never_in_one_configuration(
@@ -75,6 +75,14 @@ def test_a_missing_or_wrong_key_is_said_and_stops_nothing_else(
     assert way is not None
     assert way.rail.ready() is not None
     assert "[x402]" in caplog.text
+
+
+def test_no_key_to_play_money_is_said_with_the_file_and_no_command_that_makes_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert opened(tmp_path, settings(**HERE)) is not None
+    assert f"no key to play money in {tmp_path / SANDBOX_FILE}; use --sandbox" in caplog.text
+    assert "x402 key" not in caplog.text
 
 
 def test_that_a_lost_answer_cannot_be_found_out_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
