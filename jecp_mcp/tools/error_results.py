@@ -46,9 +46,10 @@ def error_object(end: CallEnd, context: Context) -> dict[str, Any]:
     """What a model, and a program, read about a refused call."""
     refusal, links = end.refusal, context.links
     assert refusal is not None
+    asked = end.charge is Charge.NO and context.tool in _ABOUT_CALLS
     made: dict[str, Any] = {
         "status": "failed",
-        "error": _error(refusal, end, links, _ASKED if context.tool in _ABOUT_CALLS else money_sentence(end)),
+        "error": _error(refusal, end, links, _ASKED if asked else money_sentence(end)),
         "charged": end.charge.value,
     }
     if end.call_id is not None:

@@ -46,7 +46,6 @@ class _Payees:
         name: who they are, as the subject of a sentence, for a fault of the networks.
         who: the same, counted.
         unpaid: what follows from a fault.
-        unopened: what follows where the networks are wrong.
         loopback: whether they are on this machine.
     """
 
@@ -54,7 +53,6 @@ class _Payees:
     name: str
     who: str
     unpaid: str
-    unopened: str
     loopback: bool
 
 
@@ -62,7 +60,7 @@ async def paid_http_findings(given: Start) -> list[Finding]:
     """Look at the settings, the key and the nodes that pay merchants; the key is never shown."""
     settings = given.settings.paid_http
     who, unpaid = counted(len(settings.merchants), "merchant"), "no merchant can be paid; everything else goes on"
-    return await _findings(given, _Payees("paid HTTP", MERCHANTS, who, unpaid, _NOTHING, settings.loopback))
+    return await _findings(given, _Payees("paid HTTP", MERCHANTS, who, unpaid, settings.loopback))
 
 
 async def hub_payment_findings(given: Start, name: str = "") -> list[Finding]:
@@ -72,7 +70,7 @@ async def hub_payment_findings(given: Start, name: str = "") -> list[Finding]:
     who = f"{which} by x402{', where its wallet is not enough' if hub.payment == 'auto' else ''}"
     subject = f"the Hub at {hub.base_url} is"
     here = is_loopback(hub.base_url)
-    return await _findings(given, _Payees(about("hub.payment", name), subject, who, unpaid, _NOTHING, here))
+    return await _findings(given, _Payees(about("hub.payment", name), subject, who, unpaid, here))
 
 
 async def _findings(given: Start, payees: _Payees) -> list[Finding]:
@@ -80,7 +78,7 @@ async def _findings(given: Start, payees: _Payees) -> list[Finding]:
     try:
         check_networks(settings, loopback=payees.loopback, payee=payees.name)
     except SettingsError as exc:
-        return [Finding(Level.FAULT, matter, str(exc), payees.unopened, "correct that key, or take it out")]
+        return [Finding(Level.FAULT, matter, str(exc), _NOTHING, "correct that key, or take it out")]
     absence = X402.absence()
     if absence is not None:
         return [Finding(Level.FAULT, matter, absence, unpaid, X402.install())]
