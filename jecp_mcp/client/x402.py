@@ -67,7 +67,7 @@ class X402Wallet:
         from jecp_mcp.rails.x402.opening import check_networks
         from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
-        check_networks(self._settings.paid_http, loopback=self._loopback, payee="Hubs")
+        check_networks(self._settings.paid_http, loopback=self._loopback, payee="the Hub is")
         found = self._key()
         if found is None:
             reason = f"payment by x402 needs a wallet's key: give wallet_key, or set {KEY_VARIABLE}"
