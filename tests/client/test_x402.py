@@ -217,7 +217,10 @@ def made(folder: Path, url: str = "https://hub.example", **options: Any) -> Jecp
         ({"payment": "x402"}, f"needs a wallet's key: give wallet_key, or set {KEY_VARIABLE}"),
         ({"payment": "auto", "wallet_key": "0xfeedbeef"}, "wallet_key: is no private key"),
         ({"payment": "auto", "wallet_key": "00" * 32}, "private key"),
-        ({"payment": "auto", "wallet_key": KEY, "x402": {"networks": ["eip155:8453", NETWORK]}}, "is the sandbox's|one kind"),
+        (
+            {"payment": "auto", "wallet_key": KEY, "x402": {"networks": ["eip155:8453", NETWORK]}},
+            "is the sandbox's|one kind",
+        ),
         ({"payment": "auto", "wallet_key": KEY, "url": "http://127.0.0.1:9"}, "the Hub is on this machine"),
         ({"x402": {"nodes": ["https://feedbeef.example"]}}, "x402 has no nodes: it takes confirmations, max_valid"),
         ({"x402": {"rpc": {"eip155:8453": ["https://node.example/feedbeef"]}}}, "rpc"),
