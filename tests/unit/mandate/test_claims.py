@@ -1,10 +1,12 @@
 """Who may still speak for a call: after it was taken over only a proven charge is believed from whoever lost it."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Conclusion
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
@@ -156,3 +158,52 @@ async def test_a_leap_of_the_clock_that_is_over_writes_nothing_off(ledger: Sqlit
     clock.forward(hours=-8)
     clock.forward(seconds=60)
     assert [row.state for row in await ledger.adopt_orphans(everything, clock_right=True)] == [State.IN_DOUBT]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mine", [True, False])
+@pytest.mark.parametrize(
+    ("send", "state", "heard"),
+    [(False, State.RELEASED, "nothing was sent"), (True, State.IN_DOUBT, "the outcome was not heard")],
+)
+async def test_a_call_that_nobody_works_on_says_who_left_it_and_whether_it_had_left(
+    ledger: SqliteLedger, clock: HandClock, mine: bool, send: bool, state: State, heard: str
+) -> None:
+    owner = ledger if mine else open_ledger(ledger.path, clock=clock)
+    await owner.reserve(reservation(owner.session, 60, call_id="left", send=send))
+    if not mine:
+        await owner.close()
+    await ledger.adopt_orphans(everything)
+    row = await ledger.row("left")
+    assert row is not None
+    why = "no task works on it" if mine else "its process ended"
+    assert (row.state, row.evidence, row.attempts) == (state, f"{why}, and {heard}", 0)
+
+
+BEYOND = 2**63
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "end",
+    [
+        Conclusion("", Verdict.CHARGED, MicroUSDC(BEYOND)),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(5), refunded=MicroUSDC(BEYOND)),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(5), balance_after=MicroUSDC(BEYOND)),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(5), balance_after=MicroUSDC(-BEYOND)),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(5), attempts=BEYOND),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(-1)),
+        Conclusion("", Verdict.CHARGED, MicroUSDC(5), refunded=MicroUSDC(-5)),
+        Conclusion("", Verdict.NOT_CHARGED, MicroUSDC(5)),
+        Conclusion("", Verdict.NOT_CHARGED, refunded=MicroUSDC(5)),
+        Conclusion("", Verdict.IN_DOUBT, MicroUSDC(5), refunded=MicroUSDC(5)),
+    ],
+)
+async def test_amounts_that_no_end_can_carry_change_nothing(ledger: SqliteLedger, end: Conclusion) -> None:
+    await ledger.reserve(reservation(ledger.session, 60, call_id="left"))
+    with pytest.raises(LedgerError):
+        await ledger.conclude_now(replace(end, call_id="left"))
+    row = await ledger.row("left")
+    assert row is not None
+    assert (row.state, row.charged, row.refunded) == (State.SENT, 0, 0)
+    await ledger.conclude_now(Conclusion("left", Verdict.CHARGED, MicroUSDC(5), balance_after=MicroUSDC(BEYOND - 1)))

@@ -150,9 +150,9 @@ async def test_a_reading_says_when_the_oldest_amount_leaves(ledger: SqliteLedger
     clock.forward(seconds=600)
     await ledger.reserve(reservation(ledger.session, 6, meters=caps[:2]))
     hour, total, unused = await ledger.readings(caps)
-    assert (hour.used, hour.resets_at) == (11, START + 60_000 + 3_600_000)
-    assert (total.used, total.resets_at) == (11, None)
-    assert (unused.used, unused.resets_at) == (0, None)
+    assert (hour.used, hour.resets_at, hour.returns) == (11, START + 60_000 + 3_600_000, 5)
+    assert (total.used, total.resets_at, total.returns) == (11, None, 0)
+    assert (unused.used, unused.resets_at, unused.returns) == (0, None, 0)
 
 
 @pytest.mark.anyio
