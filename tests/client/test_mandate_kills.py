@@ -86,6 +86,9 @@ def test_a_program_killed_at_any_point_signs_once_for_a_call_by_x402(x402: X402H
         first, second, paid, in_books = bought(last)
         assert first.died is not None
         [ended] = second.heard
-        # Asked for at the Hub and not yet authorized, it is in doubt for a while: the Hub must not be asked to sell anew.
-        assert ended.get("code") == "CALL_IN_DOUBT" or (ended["words"], paid) == (2, [X402_PRICE]), ended
-        assert (paid in ([], [X402_PRICE]), in_books) == (True, X402_PRICE)
+        if ended.get("code") == "HUB_UNREACHABLE":
+            # It had only asked what the call costs, and the Hub knows of no sale.
+            assert (paid, in_books) == ([], 0)
+        else:
+            assert ended.get("code") == "CALL_IN_DOUBT" or (ended.get("words"), paid) == (2, [X402_PRICE]), ended
+            assert (paid in ([], [X402_PRICE]), in_books) == (True, X402_PRICE)

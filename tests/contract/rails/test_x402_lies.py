@@ -222,7 +222,7 @@ async def test_a_payment_that_cannot_be_signed_any_more_is_found_out_about_all_t
         assert await later(home) == ("reconciled_free", PRICE, 0)
 
 
-async def test_where_the_settings_know_no_such_network_the_doubt_says_so(
+async def test_where_the_settings_know_no_such_network_the_call_is_left_to_who_can_look_for_its_payment(
     tmp_path: Path, relay: LyingHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     relay.lie = lambda asked: None if asked.paying else asked.honestly()
@@ -233,7 +233,7 @@ async def test_where_the_settings_know_no_such_network_the_doubt_says_so(
         assert await later(home) == ("in_doubt", PRICE, 0)
         found = await home.call("jecp_status", call_id=call_id)
         assert found["charged"] == "unknown"
-        assert "[paid_http] names no network" in ((await home.row()).evidence or "")
+        assert "may have been paid by a wallet whose key is not here" in found["message"]
 
 
 async def test_another_recipient_than_the_first_is_refused_with_the_setting_that_lets_it_be_paid(

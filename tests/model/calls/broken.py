@@ -70,7 +70,7 @@ def _window_from_the_last_send() -> Iterator[None]:
 @contextmanager
 def _anybody_adopts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rails, "serves", lambda _self, _rail, _account: True)
+        patch.setattr(Rails, "serves", lambda *_: True)
         yield
 
 

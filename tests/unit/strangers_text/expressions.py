@@ -24,6 +24,9 @@ MADE_LATER = {
     ("masking.py", "_spellings"): ("''.join(map(_spellings, 'jdb_ak_0123456789%abcdef'))",),
     ("cli/checks/settings_edit.py", "place"): ('r"""(\\s*base_url\\s*=\\s*)("[^"]*"|\'[^\']*\')(\\s*(?:#.*)?)"""',),
     ("cli/advice.py", "pattern"): tuple(f"_PERSONAL[{at}][0]" for at in range(len(_PERSONAL))),
+    ("tools/schemas/concise_schema.py", "form"): (
+        r"""rf'(?:(?:as|in|an?)\s+)?{re.escape("YYYY-MM-DD")}(?:\s+(?:code|form|format))?'""",
+    ),
     ("sandbox/work/concordance.py", "keyword"): (),  # the buyer's words, escaped, with blanks between two of them
 }
 
