@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
+from contextlib import AsyncExitStack
 
 import anyio
 import anyio.lowlevel
@@ -83,10 +84,12 @@ async def test_a_full_pool_starves_no_other_and_says_so(full: PoolName, monkeypa
         assert pool.view()["idle"] == pool.size
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("name", SIZES)
-async def test_a_surge_leaves_every_turn_of_the_loop_to_others_too(name: PoolName) -> None:
-    """However many are ready at once, only so many begin before whoever else is ready gets on."""
-    loop, pool, turn = asyncio.get_running_loop(), Pool(name), 0
+async def test_a_surge_leaves_every_turn_of_the_loop_to_others_too(name: PoolName, beside: bool) -> None:
+    """However many are ready at once, only so many begin before whoever else is ready gets on: one, beside others."""
+    pools, most = bulkhead.Bulkhead().pools, 1 if beside else STARTS_IN_A_TURN[name]
+    loop, pool, turn = asyncio.get_running_loop(), pools[name], 0
     began: list[int] = []
     wanted = 3 * STARTS_IN_A_TURN[name]
 
@@ -102,11 +105,13 @@ async def test_a_surge_leaves_every_turn_of_the_loop_to_others_too(name: PoolNam
 
     count()
     with anyio.fail_after(60):
-        async with anyio.create_task_group() as group:
+        async with AsyncExitStack() as others, anyio.create_task_group() as group:
+            if beside:
+                await others.enter_async_context(pools["read" if name == "invoke" else "invoke"].place())
             for _ in range(wanted):
                 group.start_soon(work)
     assert len(began) == wanted
-    assert max(Counter(began).values()) <= STARTS_IN_A_TURN[name]
+    assert max(Counter(began).values()) <= most
 
 
 async def test_who_is_stopped_while_it_waits_for_its_turn_holds_no_place() -> None:
