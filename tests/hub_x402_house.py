@@ -20,7 +20,6 @@ from jecp_mcp.cli.assembly import Bridge, build
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.sandbox.dialect import DialectName
@@ -31,8 +30,8 @@ from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.contract.sandbox.conftest import TurnableClock, action, controlled, manifest, running
-from tests.paid_http_house import CHARGED, FREE, TurnedClock
-from tests.x402_sandbox import PaidHttp
+from tests.paid_http_house import PayingHouse, TurnedClock
+from tests.x402_sandbox import ChainHandle, PaidHttp
 
 PRICE = 5_000
 EITHER, ONLY, WALLET = "lab_counting_either", "lab_counting_only", "lab_counting_wallet"
@@ -108,7 +107,7 @@ def settings_for(
 
 
 @dataclass
-class House:
+class House(PayingHouse):
     """One process: its parts, its wallet and its clock."""
 
     bridge: Bridge
@@ -130,17 +129,9 @@ class House:
         self.hub.shop.chain.advance(seconds)
 
     @property
-    def paid(self) -> list[int]:
-        """What left the wallet by x402, each transfer in micro-USDC."""
-        return self.hub.shop.chain.paid_by(self.wallet.address)
-
-    async def rows(self) -> list[CallRow]:
-        await self.bridge.ledger.flush()
-        return list(await self.bridge.ledger.rows())
-
-    async def row(self) -> CallRow:
-        [row] = await self.rows()
-        return row
+    def chain(self) -> ChainHandle:
+        """The chain that its wallet pays on."""
+        return self.hub.shop.chain
 
     async def marks(self) -> list[str]:
         """What was written down of the one call."""
@@ -151,18 +142,6 @@ class House:
         """The one call: its state, what is held or was, and what was charged less what came back."""
         row = await self.row()
         return row.state.value, row.held, row.charged - row.refunded
-
-    async def close_books(self) -> None:
-        """Whatever happened: nothing was paid that is not in the books, and the books prove themselves."""
-        report = await self.bridge.ledger.audit()
-        assert report.findings == ()
-        rows = await self.rows()
-        counted = sum(
-            row.charged if row.state.value in CHARGED else row.held * (row.state.value not in FREE) for row in rows
-        )
-        assert sum(self.paid) <= counted
-        nonces = [one["nonce"] for one in self.hub.shop.chain.transfers()]
-        assert len(nonces) == len(set(nonces))
 
 
 @asynccontextmanager

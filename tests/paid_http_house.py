@@ -23,7 +23,7 @@ from jecp_mcp.settings import Settings
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.x402_sandbox import PaidHttp
+from tests.x402_sandbox import ChainHandle, PaidHttp
 
 MANDATE: Mapping[str, Any] = {"per_call_usdc": "0.10", "daily_usdc": "5"}
 TEXT = {"text": "A short text about nothing in particular. It has two sentences."}
@@ -38,8 +38,49 @@ class TurnedClock(SystemClock):
         return UnixMs(super().now() + self.ahead * 1000)
 
 
+CHARGED = frozenset({"settled", "reconciled_charged"})
+FREE = frozenset({"released", "reconciled_free"})
+
+
+class PayingHouse:
+    """What a process has bought with its wallet: its rows, and its transfers on the chain."""
+
+    bridge: Bridge
+    wallet: PrivateKey
+
+    @property
+    def chain(self) -> ChainHandle:
+        """The chain that its wallet pays on."""
+        raise NotImplementedError
+
+    @property
+    def paid(self) -> list[int]:
+        """What left the wallet, each transfer in micro-USDC."""
+        return self.chain.paid_by(self.wallet.address)
+
+    async def rows(self) -> list[CallRow]:
+        await self.bridge.ledger.flush()
+        return list(await self.bridge.ledger.rows())
+
+    async def row(self) -> CallRow:
+        [row] = await self.rows()
+        return row
+
+    async def close_books(self) -> None:
+        """Whatever happened: nothing was paid that is not in the books, and the books prove themselves."""
+        report = await self.bridge.ledger.audit()
+        assert report.findings == ()
+        rows = await self.rows()
+        counted = sum(
+            row.charged if row.state.value in CHARGED else row.held * (row.state.value not in FREE) for row in rows
+        )
+        assert sum(self.paid) <= counted
+        nonces = [one["nonce"] for one in self.chain.transfers()]
+        assert len(nonces) == len(set(nonces))
+
+
 @dataclass
-class House:
+class House(PayingHouse):
     """One process: its parts, its wallet and its clock."""
 
     bridge: Bridge
@@ -81,39 +122,15 @@ class House:
         self.clock.ahead += seconds
         self.shop.chain.advance(seconds)
 
-    @property
-    def paid(self) -> list[int]:
-        """What left the wallet, each transfer in micro-USDC."""
-        return self.shop.chain.paid_by(self.wallet.address)
-
-    async def rows(self) -> list[CallRow]:
-        await self.bridge.ledger.flush()
-        return list(await self.bridge.ledger.rows())
-
-    async def row(self) -> CallRow:
-        [row] = await self.rows()
-        return row
-
     async def books(self) -> tuple[str, int, int]:
         """The one call: its state, what is held or was, and what was charged."""
         row = await self.row()
         return row.state.value, row.held, row.charged
 
-    async def close_books(self) -> None:
-        """Whatever happened: nothing was paid that is not in the books, and the books prove themselves."""
-        report = await self.bridge.ledger.audit()
-        assert report.findings == ()
-        rows = await self.rows()
-        counted = sum(
-            row.charged if row.state.value in CHARGED else row.held * (row.state.value not in FREE) for row in rows
-        )
-        assert sum(self.paid) <= counted
-        nonces = [one["nonce"] for one in self.shop.chain.transfers()]
-        assert len(nonces) == len(set(nonces))
-
-
-CHARGED = frozenset({"settled", "reconciled_charged"})
-FREE = frozenset({"released", "reconciled_free"})
+    @property
+    def chain(self) -> ChainHandle:
+        """The chain that its wallet pays on."""
+        return self.shop.chain
 
 
 def sandbox_settings(shop: PaidHttp, mandate: Mapping[str, Any] | None = None, **paid_http: Any) -> Settings:

@@ -18,6 +18,7 @@ from jecp_mcp.cli import assembly
 from jecp_mcp.cli.assembly import build
 from jecp_mcp.cli.options import Start
 from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.crash.calls.paying import lay
 from tests.crash.mandate.dying import Fuse
 from tests.paid_http_house import TurnedClock
@@ -74,6 +75,19 @@ def light(last: int | str, tell: Connection) -> Fuse:
     fuse.lay()
     lay(fuse)
     return fuse
+
+
+def lay_signing(fuse: Fuse) -> None:
+    """In a worker: the points before and after a wallet signs."""
+    sign = PrivateKey.sign
+
+    def signing(self: PrivateKey, digest: bytes) -> bytes:
+        fuse.passing("before the signature")
+        signed = sign(self, digest)
+        fuse.passing("after the signature")
+        return signed
+
+    PrivateKey.sign = signing  # type: ignore[method-assign]
 
 
 def ask(

@@ -18,7 +18,7 @@ from jecp_mcp.rails.jecp.hub_time import HubTime
 from jecp_mcp.settings import Credentials
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.crash.calls.children import ask, light
+from tests.crash.calls.children import ask, lay_signing, light
 from tests.hub_x402_house import EITHER, TEXT, settings_for
 
 IMPORTED = (x402_payments, PrivateKey(b"\x01" * 32).address)
@@ -50,15 +50,7 @@ class Life:
 def live(life: Life, tell: Connection) -> None:
     """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
     fuse = light(life.last, tell)
-    sign = PrivateKey.sign
-
-    def signing(self: PrivateKey, digest: bytes) -> bytes:
-        fuse.passing("before the signature")
-        signed = sign(self, digest)
-        fuse.passing("after the signature")
-        return signed
-
-    PrivateKey.sign = signing  # type: ignore[method-assign]
+    lay_signing(fuse)
     HubTime.skew = lambda _: 0.0  # type: ignore[method-assign, assignment]  # as the house that it belongs to
     settings = settings_for(life.hub, life.rpc, life.payment)
     credentials = Credentials(agent_id=life.agent_id, api_key=SecretStr(life.api_key), source="test")

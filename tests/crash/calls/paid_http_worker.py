@@ -17,7 +17,7 @@ from jecp_mcp.rails.x402 import opening
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.tools.own import paid_http
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.crash.calls.children import ask, light
+from tests.crash.calls.children import ask, lay_signing, light
 from tests.paid_http_house import sandbox_settings
 
 IMPORTED = (opening, paid_http, PrivateKey(b"\x01" * 32).address)
@@ -50,15 +50,7 @@ class Life:
 def live(life: Life, tell: Connection) -> None:
     """Do it; says ``("died", point)``, or ``("passed", points)`` and ``("heard", [result])``."""
     fuse = light(life.last, tell)
-    sign = PrivateKey.sign
-
-    def signing(self: PrivateKey, digest: bytes) -> bytes:
-        fuse.passing("before the signature")
-        signed = sign(self, digest)
-        fuse.passing("after the signature")
-        return signed
-
-    PrivateKey.sign = signing  # type: ignore[method-assign]
+    lay_signing(fuse)
     shop: Any = SimpleNamespace(url=life.url, rpc=life.rpc)
     settings = sandbox_settings(shop, timeout_seconds=life.timeout_seconds)
     start = Start(settings, life.folder, None, play_wallet=WalletKey(life.secret, "test"))
