@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import anyio
@@ -48,21 +48,33 @@ class AccountRounds:
         """Whether some account's calls are being looked at."""
         return bool(self._busy)
 
-    async def finish(self, due: Sequence[CallRow], leave: Callable[[Account], None]) -> None:
+    async def finish(
+        self,
+        due: Sequence[CallRow],
+        leave: Callable[[Account], None],
+        resting: Callable[[], Collection[Account]] = tuple,
+    ) -> None:
         """Finish calls. Those of an account that is being looked at already are left to whoever does that.
 
         Args:
             leave: told each account of which some were left, because its payee answers nobody or this program failed.
+            resting: the accounts that are left alone, asked when one's turn comes: a round may just have left it.
         """
         by_account: defaultdict[Account, list[CallRow]] = defaultdict(list)
         for row in due:
             by_account[row.rail, row.account].append(row)
         async with anyio.create_task_group() as tasks:
             for account, rows in by_account.items():
-                tasks.start_soon(self._see_to, account, rows, leave)
+                tasks.start_soon(self._see_to, account, rows, leave, resting)
 
-    async def _see_to(self, account: Account, rows: Sequence[CallRow], leave: Callable[[Account], None]) -> None:
-        if account in self._busy:
+    async def _see_to(
+        self,
+        account: Account,
+        rows: Sequence[CallRow],
+        leave: Callable[[Account], None],
+        resting: Callable[[], Collection[Account]],
+    ) -> None:
+        if account in self._busy or account in resting():
             return
         self._busy.add(account)
         try:

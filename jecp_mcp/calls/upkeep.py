@@ -123,11 +123,10 @@ class Upkeep:
     async def _round(self, tasks: TaskGroup) -> bool:
         """As `recover`, in `tasks`, but for accounts that are left alone; whether the clock could not be gone by."""
         due, held = await self._askable()
-        resting, over = self._resting(), anyio.Event()
-        asked = [row for row in due if (row.rail, row.account) not in resting]
+        over = anyio.Event()
 
         async def finish() -> None:
-            await self._accounts.finish(asked, self._leave)
+            await self._accounts.finish(due, self._leave, self._resting)
             over.set()
 
         tasks.start_soon(finish)

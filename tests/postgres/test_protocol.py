@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from inspect import signature
+from types import CodeType
 from typing import Final
 
 import pytest
@@ -40,11 +42,7 @@ SHARED: Final = (
     test_sent, test_settled, test_turning, test_grants, test_windows, test_written_off, test_wrong_clock,
 )  # fmt: skip
 OF_THE_FILE: Final = {
-    "test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it",
     "test_more_than_one_transaction_takes_go_in_several",
-    "test_a_body_that_pruning_kept_cannot_go_unseen",
-    "test_a_refund_survives_a_restart_and_a_count_anew",
-    "test_what_was_spent_survives_a_restart",
     "test_a_refusal_does_not_keep_the_ledger_from_seeing_what_others_write",
     "test_every_process_on_the_file_sees_that_the_clock_went_back",
     "test_a_limit_that_has_much_to_add_up_is_read_beside_the_loop",
@@ -64,3 +62,17 @@ for module in SHARED:
             and signature(test).parameters.keys().isdisjoint(OWN_FILE)
         ):
             globals()[f"{name}__{state}"] = test
+
+
+async def test_none_of_them_opens_the_ledgers_file() -> None:
+    """One that does asks for `path`."""
+    taken = [test for name, test in globals().items() if name.startswith("test_") and "__" in name]
+    assert taken
+    assert [test.__name__ for test in taken if {"path", "open_ledger"} & set(_names(test.__code__))] == []
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)

@@ -420,7 +420,7 @@ def test_a_client_that_checks_results_loses_none(hub: SandboxHub, tmp_path: Path
             got = driver.got(driver.ask("call", name=name, arguments=arguments))
             assert "raised" not in got, got
             assert not got["result"]["failed"], got
-        rows = place.rows()
+        rows = place.rows_once(is_delivered)
         assert [row["state"] for row in rows] == ["settled"] * len(paid)
         free = [("jecp_search", {}), ("jecp_wallet", {}), ("jecp_describe", {"tool": COUNT})]
         free += [("jecp_status", {}), *(("jecp_status", {"call_id": row["call_id"]}) for row in rows)]

@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from jecp_mcp.calls import pipeline, upkeep
-from jecp_mcp.calls.account_rounds import ACCOUNTS_AT_ONCE, FRUITLESS
+from jecp_mcp.calls.account_rounds import ACCOUNTS_AT_ONCE, FRUITLESS, Account, AccountRounds
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import CallEnd, Caller
 from jecp_mcp.domain.outcomes import Outcome
@@ -116,6 +116,25 @@ async def test_a_payee_that_answers_nobody_is_left_alone_while_others_are_asked(
             await one.until_charged(end)
         beside.cancel_scope.cancel()
     assert [request.account for request in one.rail.sent].count(SILENT) == FRUITLESS
+
+
+async def test_an_account_that_is_left_before_its_turn_comes_is_not_asked(tmp_path: Path) -> None:
+    async with payees(tmp_path) as one:
+        await one.lose(SILENT)
+        rows = await one.ledger.rows()
+        resolved, left = list[str](), list[Account]()
+
+        async def resolve(call_id: str) -> None:
+            resolved.append(call_id)
+
+        rounds = AccountRounds(one.ledger, resolve)
+        for turn in range(2):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(rounds.finish, rows, left.append, lambda: left)
+                if turn:
+                    left.append((rows[0].rail, SILENT))
+            assert len(resolved) == 1, "asked once, while it was not left alone"
+        one.over.set()
 
 
 async def test_leaving_waits_for_no_round_and_what_was_open_stays_so(

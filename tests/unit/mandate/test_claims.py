@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -126,9 +127,9 @@ async def test_what_can_no_longer_be_proven_is_written_off(ledger: SqliteLedger,
 
 @pytest.mark.anyio
 async def test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it(
-    ledger: SqliteLedger, clock: HandClock
+    path: Path, ledger: SqliteLedger, clock: HandClock
 ) -> None:
-    living, dead = (open_ledger(ledger.path, name, clock) for name in ("living", "dead"))
+    living, dead = (open_ledger(path, name, clock) for name in ("living", "dead"))
     clock.forward(hours=24)
     for one in (ledger, living, dead):
         for name in ("running", "left"):
@@ -160,24 +161,33 @@ async def test_a_leap_of_the_clock_that_is_over_writes_nothing_off(ledger: Sqlit
     assert [row.state for row in await ledger.adopt_orphans(everything, clock_right=True)] == [State.IN_DOUBT]
 
 
+LEFT = [(False, State.RELEASED, "nothing was sent"), (True, State.IN_DOUBT, "the outcome was not heard")]
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("mine", [True, False])
-@pytest.mark.parametrize(
-    ("send", "state", "heard"),
-    [(False, State.RELEASED, "nothing was sent"), (True, State.IN_DOUBT, "the outcome was not heard")],
-)
-async def test_a_call_that_nobody_works_on_says_who_left_it_and_whether_it_had_left(
-    ledger: SqliteLedger, clock: HandClock, mine: bool, send: bool, state: State, heard: str
+@pytest.mark.parametrize(("send", "state", "heard"), LEFT)
+async def test_a_call_of_this_process_that_no_task_works_on_says_so_and_whether_it_had_left(
+    ledger: SqliteLedger, send: bool, state: State, heard: str
 ) -> None:
-    owner = ledger if mine else open_ledger(ledger.path, clock=clock)
-    await owner.reserve(reservation(owner.session, 60, call_id="left", send=send))
-    if not mine:
-        await owner.close()
+    await ledger.reserve(reservation(ledger.session, 60, call_id="left", send=send))
     await ledger.adopt_orphans(everything)
     row = await ledger.row("left")
     assert row is not None
-    why = "no task works on it" if mine else "its process ended"
-    assert (row.state, row.evidence, row.attempts) == (state, f"{why}, and {heard}", 0)
+    assert (row.state, row.evidence, row.attempts) == (state, f"no task works on it, and {heard}", 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("send", "state", "heard"), LEFT)
+async def test_a_call_of_a_process_that_ended_says_so_and_whether_it_had_left(
+    path: Path, ledger: SqliteLedger, clock: HandClock, send: bool, state: State, heard: str
+) -> None:
+    dead = open_ledger(path, clock=clock)
+    await dead.reserve(reservation(dead.session, 60, call_id="left", send=send))
+    await dead.close()
+    await ledger.adopt_orphans(everything)
+    row = await ledger.row("left")
+    assert row is not None
+    assert (row.state, row.evidence, row.attempts) == (state, f"its process ended, and {heard}", 0)
 
 
 BEYOND = 2**63

@@ -1,5 +1,7 @@
 """Old requests and answers go; the calls, their events and their proof stay."""
 
+from pathlib import Path
+
 import apsw
 import pytest
 
@@ -104,14 +106,14 @@ async def test_a_ruling_on_a_call_whose_bodies_are_gone_is_no_finding(
 
 
 @pytest.mark.anyio
-async def test_a_body_that_pruning_kept_cannot_go_unseen(ledger: SqliteLedger, clock: HandClock) -> None:
+async def test_a_body_that_pruning_kept_cannot_go_unseen(path: Path, ledger: SqliteLedger, clock: HandClock) -> None:
     await ended(ledger, "undelivered", delivered=False)
     clock.forward(hours=1)
     await ledger.prune(UnixMs(clock.at))
     ledger.note_delivery("undelivered")
     await ledger.flush()
     assert (await ledger.audit()).findings == ()
-    connection = apsw.Connection(str(ledger.path))
+    connection = apsw.Connection(str(path))
     connection.execute("UPDATE kept SET bytes = bytes - (SELECT sum(length(body)) FROM answer); DELETE FROM answer")
     connection.close()
     assert (await ledger.audit()).findings == ("the answer of the call undelivered was changed",)

@@ -1,5 +1,7 @@
 """What a Hub gives back flows back into the windows it was counted in."""
 
+from pathlib import Path
+
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
@@ -83,11 +85,11 @@ async def test_only_what_was_charged_can_be_refunded(ledger: SqliteLedger) -> No
 
 
 @pytest.mark.anyio
-async def test_a_refund_survives_a_restart_and_a_count_anew(ledger: SqliteLedger, clock: HandClock) -> None:
+async def test_a_refund_survives_a_restart_and_a_count_anew(path: Path, ledger: SqliteLedger, clock: HandClock) -> None:
     await charged(ledger)
     await ledger.refund("c", MicroUSDC(400), "told")
     await ledger.close()
-    again = open_ledger(ledger.path, clock=clock)
+    again = open_ledger(path, clock=clock)
     await again.recount()
     assert (await used(again))[:4] == [500] * 4
     assert (await again.audit()).findings == ()

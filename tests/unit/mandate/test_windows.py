@@ -1,5 +1,7 @@
 """The caps: all or nothing, rolling, and never early."""
 
+from pathlib import Path
+
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
@@ -134,11 +136,11 @@ async def test_a_settle_after_the_clock_went_back_does_not_disturb_a_slot_writte
 
 
 @pytest.mark.anyio
-async def test_what_was_spent_survives_a_restart(ledger: SqliteLedger, clock: HandClock) -> None:
+async def test_what_was_spent_survives_a_restart(path: Path, ledger: SqliteLedger, clock: HandClock) -> None:
     cap = meter(limit=100)
     await ledger.reserve(reservation(ledger.session, 70, meters=[cap]))
     await ledger.close()
-    again = open_ledger(ledger.path, clock=clock)
+    again = open_ledger(path, clock=clock)
     assert isinstance(await again.reserve(reservation(again.session, 31, meters=[cap])), OverLimit)
     await again.close()
 
