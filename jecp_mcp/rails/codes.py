@@ -32,7 +32,7 @@ PAYMENT_IN_DOUBT: Final = "PAYMENT_IN_DOUBT"
 """A payment was sent, and whether it was taken is not known; it stays held. Charged: unknown. Next: agent."""
 
 PAID_AND_REFUSED: Final = "PAID_AND_REFUSED"
-"""The merchant took the payment, and answered with an error. Charged: yes. Next: human."""
+"""The payee took the payment, and answered with an error. Charged: yes. Next: human."""
 
 PAID_ANSWER_LOST: Final = "PAID_ANSWER_LOST"
 """The payment was taken, and its answer was lost for good. Charged: yes. Next: human."""

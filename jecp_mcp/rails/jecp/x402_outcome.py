@@ -17,7 +17,8 @@ a refusal that says it was charged, and not how                 that and the pay
 X402_SETTLEMENT_REUSED with this call's transaction             charged so, and its answer lost
 any other refusal, the five of x402's too                       in doubt
 silence, a cut, what is no JECP answer                          in doubt
-the chain: used                                                 charged, and what the wallet is billed for as well
+the chain: used                                                 charged, and what the wallet is billed for as well;
+                                                                a refusal is said to be one, silence to be lost
 the chain: expired and never used, and the Hub knows no sale    released
 the chain: expired and never used, and the wallet paid          charged what the wallet was
 the chain: expired and never used, "not charged again"          in doubt: what was lost before may have been
@@ -38,7 +39,7 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import UNREAD, Outcome, Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
-from jecp_mcp.rails.codes import PAID_ANSWER_LOST, PAYMENT_NEVER_TAKEN
+from jecp_mcp.rails.codes import PAID_AND_REFUSED, PAID_ANSWER_LOST, PAYMENT_NEVER_TAKEN
 from jecp_mcp.rails.jecp.codes import HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import (
     Evidence,
@@ -108,7 +109,7 @@ def with_chain(heard: Heard, said: OnChain, paid: Paid) -> Outcome:
         return replace(found, evidence=f"{found.evidence}; the chain does not say: {said.reason}")
     wallet, verdict = _billed_to_wallet(found.answer, paid)
     if said.used:
-        lost = None if found.answer is not None else _answer_lost(paid)
+        lost = None if found.answer is not None else _no_result(heard, paid)
         amount = MicroUSDC(paid.amount + wallet)
         evidence = "the chain: the payment was taken" + (", and the wallet is billed as well" if wallet else "")
         return _charged(amount, found.answer, lost, evidence, said.transaction, found.attempts)
@@ -215,6 +216,20 @@ def _charged(
 
 def _doubt(refusal: Refusal, reason: str, *, attempts: int) -> Outcome:
     return Outcome(Verdict.IN_DOUBT, ZERO, None, refusal, f"a payment was sent: {reason}", attempts)
+
+
+def _no_result(heard: Heard, paid: Paid) -> Refusal:
+    """What a caller is told of a payment that was taken and bought nothing."""
+    match heard.evidence:
+        case Replied(Refusal(code=code)) if not heard.harmless:
+            return Refusal(
+                PAID_AND_REFUSED,
+                f"The Hub took the payment of {format_usdc(paid.amount)} USDC and gives no result: it answers with "
+                f"{code}. It was charged.",
+                source="bridge",
+            )
+        case _:
+            return _answer_lost(paid)
 
 
 def _answer_lost(paid: Paid) -> Refusal:

@@ -10,6 +10,7 @@ import pytest
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.money import ZERO, MicroUSDC
+from jecp_mcp.rails.codes import PAID_AND_REFUSED, PAID_ANSWER_LOST
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, conclude
 from jecp_mcp.rails.jecp.x402_outcome import Heard, conclude_payment, never_taken, with_chain
 from jecp_mcp.rails.x402.outcome import OnChain, Paid
@@ -137,6 +138,22 @@ def test_the_hubs_word_and_the_chains(given: Heard, said: OnChain, verdict: Verd
     assert (found.verdict, found.amount) == (verdict, amount)
     assert found.answer is not None or found.refusal is not None
     assert found.proven
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        (heard(refusal("PROVIDER_ERROR")), PAID_AND_REFUSED, "gives no result: it answers with PROVIDER_ERROR. It was"),
+        (heard(refusal("PAYMENT_REQUIRED"), harmless=True), PAID_ANSWER_LOST, "its answer was lost on the way. It was"),
+        (heard(Unreadable(502, "HTML")), PAID_ANSWER_LOST, "its answer was lost on the way. It was"),
+    ],
+)
+def test_what_is_said_of_a_payment_that_was_taken_and_bought_nothing(given: Heard, code: str, says: str) -> None:
+    told = with_chain(given, USED, paid(first=False)).refusal
+    assert told is not None
+    assert told.code == code
+    assert told.message.startswith("The Hub took the payment of 0.005 USDC")
+    assert says in told.message
 
 
 def test_a_bill_that_cannot_be_read_counts_no_less_than_the_payment() -> None:
