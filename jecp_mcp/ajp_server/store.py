@@ -40,8 +40,7 @@ CREATE INDEX IF NOT EXISTS ended_jobs ON jobs (ended_at) WHERE ended_at IS NOT N
 """
 _OPEN: Final = "status IN ('accepted', 'running')"
 _COLUMNS: Final = (
-    "job_id, digest, offer, status, accepted_at, attempts, began_at, ended_at, result, cost, acknowledged_at,"
-    " callback_tries"
+    "job_id, digest, offer, status, accepted_at, attempts, began_at, ended_at, result, cost, callback_tries"
 )
 _LATEST: Final = 20
 """How many ended jobs tell how long one takes."""
@@ -79,7 +78,6 @@ class StoredJob:
     ended_at: UnixMs | None
     result: bytes | None = field(repr=False)
     cost: MicroUSDC | None
-    acknowledged_at: UnixMs | None
     callback_tries: int
 
 

@@ -16,7 +16,6 @@ class Refusal:
 
     Attributes:
         code: the canonical code (aliases folded); unknown codes pass through as they are.
-        wire_code: the code as it stood on the wire; None when the refusal is ours.
         http_status: the status it came with; None when no HTTP answer arrived.
         retry_after_seconds: from the header or the body, whole seconds.
         source: ``payee`` when the payee said it, ``bridge`` when we concluded it.
@@ -24,7 +23,6 @@ class Refusal:
 
     code: str
     message: str
-    wire_code: str | None = None
     http_status: int | None = None
     details: JSONObject = field(default_factory=nothing)
     next_action: JSONObject | None = None

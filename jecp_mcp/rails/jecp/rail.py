@@ -196,8 +196,9 @@ class JecpRail:
         if isinstance(found, Entry):
             x402 = self._finishing()
             if sale is None or x402 is None:
-                reason = CREDENTIALS_MISSING if sale is None else "[paid_http] names no network for this Hub"
-                return conclude([Lost(sent=False, reason=reason)], replay=True, budget=call.request.hold)
+                # Its account has gone since `serves` found it here.
+                lost = Lost(sent=False, reason=CREDENTIALS_MISSING)
+                return conclude([lost], replay=True, budget=call.request.hold)
             return await x402.find_out(sale, found)
         if sale is None or self._x402 is None or sale.payload.paid_by == "wallet" or found.refusal is None:
             return found

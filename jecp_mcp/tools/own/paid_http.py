@@ -47,8 +47,6 @@ _LATEST: Final = 50
 
 _UNREAD: Final = PriceSummary(version=0, where="", payment={}, asked_at=0)
 
-Asked = tuple[str, Mapping[str, Any]]
-"""A tool's name and its arguments, to be repeated."""
 ContextOf = Callable[[str, Mapping[str, Any]], Context]
 StatusOf = Callable[[str, Caller, Offer], Awaitable[ToolResult]]
 

@@ -13,7 +13,6 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.money import MICRO_PER_USDC, MicroUSDC
 from jecp_mcp.wire.ajp import values
-from jecp_mcp.wire.ajp.signatures import Signer, seal
 from jecp_mcp.wire.values import mapping, preview, text
 
 MAX_BYTES: Final = 1_048_576
@@ -139,16 +138,6 @@ class JobOffer:
             "issued_at": iso(self.issued_at),
             "expires_at": iso(self.expires_at),
         }
-
-    def sealed(self, signer: Signer) -> bytes:
-        """The signed bytes that are sent. The same offer and signer give the same bytes.
-
-        Raises:
-            WireError: the offer cannot be read by `read_offer`: nobody should be sent it.
-        """
-        raw = seal(self.message(), signer)
-        read_offer(raw)
-        return raw
 
 
 def read_offer(raw: bytes) -> tuple[JobOffer, JSONObject]:

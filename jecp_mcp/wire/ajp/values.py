@@ -21,6 +21,7 @@ MOST_SECONDS: Final = 86_400 * 7
 MOST_TOKENS: Final = 10**12
 MAX_INSTRUCTION: Final = 262_144
 """The longest instruction, in characters."""
+_MOST_TEXTS: Final = 100
 
 JOB_ID: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._~-]{7,127}", re.ASCII)
 _PROVENANCE: Final = re.compile(r"provenance:[a-z][a-z0-9]{0,19}:[A-Za-z0-9._~:/@-]{1,200}", re.ASCII)
@@ -45,16 +46,16 @@ def optional_text(value: object, what: str, longest: int = 200) -> str | None:
     return None if value is None else text(value, what, longest)
 
 
-def texts(value: object, what: str, most: int = 100) -> tuple[str, ...]:
-    """Read a list of at most `most` short texts; null is none.
+def texts(value: object, what: str) -> tuple[str, ...]:
+    """Read a list of at most 100 short texts; null is none.
 
     Raises:
         WireError: it is anything else.
     """
     if value is None:
         return ()
-    if not isinstance(value, list) or len(value) > most:
-        raise WireError(f"{what} is {preview(value)}, no list of at most {most} texts")
+    if not isinstance(value, list) or len(value) > _MOST_TEXTS:
+        raise WireError(f"{what} is {preview(value)}, no list of at most {_MOST_TEXTS} texts")
     return tuple(text(one, f"an entry of {what}") for one in value)
 
 

@@ -46,13 +46,6 @@ class Retry(StrEnum):
     """Look into the catalog again; the id is not there."""
 
 
-class Side(StrEnum):
-    """Who meets the code."""
-
-    AGENT = "agent"
-    PROVIDER = "provider"
-
-
 class Code(NamedTuple):
     """One code of the catalog. `aliases` are other spellings seen on the wire."""
 
@@ -60,7 +53,6 @@ class Code(NamedTuple):
     charge: Proof
     retry: Retry
     aliases: tuple[str, ...] = ()
-    side: Side = Side.AGENT
 
 
 _N, _U = Proof.NO, Proof.UNKNOWN
@@ -116,13 +108,13 @@ _ALL = (
     Code("X402_SETTLEMENT_TIMEOUT", Proof.PAYMENT, Retry.NEVER),
     Code("X402_FACILITATOR_UNREACHABLE", Proof.PAYMENT, Retry.NEVER),
     Code("X402_SETTLEMENT_REUSED", Proof.PAYMENT, Retry.NEVER),
-    Code("NAMESPACE_TAKEN", _N, Retry.NEVER, side=Side.PROVIDER),
-    Code("UNSUPPORTED_COUNTRY", _N, Retry.NEVER, side=Side.PROVIDER),
-    Code("VERSION_EXISTS", _N, Retry.NEVER, side=Side.PROVIDER),
-    Code("DNS_VERIFICATION_FAILED", _N, Retry.NEVER, side=Side.PROVIDER),
-    Code("ROTATION_24H_CAP", _N, Retry.AFTER_WAIT, side=Side.PROVIDER),
-    Code("ROTATION_RACE", _N, Retry.AFTER_WAIT, side=Side.PROVIDER),
-    Code("INVALID_MANIFEST", _N, Retry.FIX_INPUT, side=Side.PROVIDER),
+    Code("NAMESPACE_TAKEN", _N, Retry.NEVER),
+    Code("UNSUPPORTED_COUNTRY", _N, Retry.NEVER),
+    Code("VERSION_EXISTS", _N, Retry.NEVER),
+    Code("DNS_VERIFICATION_FAILED", _N, Retry.NEVER),
+    Code("ROTATION_24H_CAP", _N, Retry.AFTER_WAIT),
+    Code("ROTATION_RACE", _N, Retry.AFTER_WAIT),
+    Code("INVALID_MANIFEST", _N, Retry.FIX_INPUT),
 )
 
 CODES = MappingProxyType({entry.code: entry for entry in _ALL})

@@ -46,10 +46,6 @@ def request_body(
     action: str,
     version: str | None,
     arguments: Mapping[str, Any],
-    *,
-    delivery: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    extensions: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Write a request without its mandate. The same arguments give the same bytes, and no secret is among them.
 
@@ -59,12 +55,9 @@ def request_body(
         action: the action's id.
         version: the version to pin, or None.
         arguments: the action's input.
-        delivery: mode and format of the delivery, if other than the Hub's default.
-        metadata: at most 4 KB for the Hub's own logs.
-        extensions: protocol extensions.
 
     Raises:
-        WireError: an id is malformed, or a part is larger than the protocol allows.
+        WireError: an id is malformed, or the input is larger than the protocol allows.
     """
     if not valid_call_id(call_id):
         raise WireError("a call id is 4 to 64 letters, digits, '-' or '_'")
@@ -73,8 +66,6 @@ def request_body(
         raise WireError(f"{action[:80]!r} is not an action id")
     if len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
         raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
-    if metadata is not None and len(jsontext.dumps(metadata)) > MAX_METADATA_BYTES:
-        raise WireError(f"the metadata is larger than {MAX_METADATA_BYTES} bytes")
     body: dict[str, Any] = {
         "jecp": PROTOCOL,
         "id": call_id,
@@ -82,8 +73,6 @@ def request_body(
         "action": action,
         "input": arguments,
     }
-    parts = {"delivery": delivery, "metadata": metadata, "extensions": extensions}
-    body |= {key: part for key, part in parts.items() if part is not None}
     return jsontext.dumps(body)
 
 
@@ -125,7 +114,6 @@ def parse_answer(
     status: int,
     *,
     now: UnixMs | None = None,
-    max_bytes: int = MAX_ANSWER_BYTES,
     mask: Mask | None = None,
 ) -> Answer | Refusal:
     """Read a Hub's answer to a call.
@@ -135,13 +123,12 @@ def parse_answer(
         headers: the response headers, by any case.
         status: the HTTP status.
         now: the clock, to read a Retry-After that is a date.
-        max_bytes: the longest body accepted.
         mask: what to take out of all that is read.
 
     Raises:
         WireError: it is no JECP envelope, and so proves nothing about the charge.
     """
-    envelope, whole = jsontext.loads_outline(body, max_bytes=max_bytes, mask=mask)
+    envelope, whole = jsontext.loads_outline(body, max_bytes=MAX_ANSWER_BYTES, mask=mask)
     if not isinstance(envelope, dict):
         raise WireError("the answer is not a JSON object")
     if not whole:

@@ -11,31 +11,8 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import NOTHING, JSONObject
-from jecp_mcp.wire.jecp.codes import (
-    ALIASES,
-    CODES,
-    Code,
-    Proof,
-    Retry,
-    Side,
-    canonical,
-    lookup,
-)
+from jecp_mcp.wire.jecp.codes import Proof, canonical, lookup
 from jecp_mcp.wire.jecp.headers import MAX_WAIT_SECONDS, retry_after
-
-__all__ = [
-    "ALIASES",
-    "CODES",
-    "UNSPECIFIED",
-    "Code",
-    "Proof",
-    "Retry",
-    "Side",
-    "canonical",
-    "charge_proof",
-    "lookup",
-    "parse_refusal",
-]
 
 UNSPECIFIED = "UNSPECIFIED"
 """Our code for a JECP envelope that says ``failed`` and gives no code."""
@@ -64,10 +41,10 @@ def parse_refusal(
     """
     error = body.get("error")
     nested: Mapping[str, Any] = error if isinstance(error, Mapping) else body
-    wire_code = nested.get("code")
-    if not (isinstance(wire_code, str) and _CODE.fullmatch(wire_code)):
-        wire_code = error if isinstance(error, str) and _CODE_IN_ERROR.fullmatch(error) else None
-    if wire_code is None and not ("jecp" in body and body.get("status") == "failed"):
+    code = nested.get("code")
+    if not (isinstance(code, str) and _CODE.fullmatch(code)):
+        code = error if isinstance(error, str) and _CODE_IN_ERROR.fullmatch(error) else None
+    if code is None and not ("jecp" in body and body.get("status") == "failed"):
         raise WireError("the answer is no JECP error: it has no error code")
     message = _text(nested.get("message")) or _text(error) or _text(nested.get("detail"))
     details = _object(nested.get("details")) or _object(body.get("details"))
@@ -77,9 +54,8 @@ def parse_refusal(
         details = flat or NOTHING
     next_action = _object(body.get("next_action")) or _object(nested.get("next_action"))
     return Refusal(
-        code=canonical(wire_code) if wire_code else UNSPECIFIED,
-        message=message or (wire_code or "The Hub refused the call and gave no reason."),
-        wire_code=wire_code,
+        code=canonical(code) if code else UNSPECIFIED,
+        message=message or (code or "The Hub refused the call and gave no reason."),
         http_status=status,
         details=details,
         next_action=next_action,

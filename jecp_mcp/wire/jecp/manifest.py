@@ -22,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 
-from jecp_mcp import jsontext
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.versions import valid_version
 from jecp_mcp.errors import MoneyError, WireError
@@ -232,19 +231,6 @@ class Manifest(_Part):
         if len(set(ids)) != len(ids):
             raise ValueError("two actions share an id")
         return self
-
-
-def parse_manifest(data: bytes | str) -> tuple[Manifest, dict[str, Any]]:
-    """Validate a manifest's JSON text.
-
-    Returns:
-        The manifest, and the object as it was written, to be published unchanged.
-
-    Raises:
-        WireError: it cannot be read; a `ManifestInvalid` has every violation with its JSON pointer.
-    """
-    raw = jsontext.loads(data, max_bytes=MAX_MANIFEST_BYTES)
-    return check_manifest(raw), raw
 
 
 def check_manifest(raw: object, *, loopback: bool = False) -> Manifest:

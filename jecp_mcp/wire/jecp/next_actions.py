@@ -13,16 +13,6 @@ from typing import Any
 from jecp_mcp.jsontext import NOTHING, JSONObject
 from jecp_mcp.wire.jecp.codes import canonical
 
-KNOWN_TYPES = frozenset(
-    {
-        "topup", "topup_url", "register", "increase_mandate", "refresh_mandate", "retry_after", "discover",
-        "see_manifest", "earn_trust", "try_alternative_provider", "retry_or_alternative", "upgrade_client",
-        "drop_streaming_accept", "x402_settle", "check_signer", "resign", "switch_to_wallet", "check_gas", "raise_cap",
-        "review_intent", "link_wallet",
-    }
-)  # fmt: skip
-"""The types in use today. The set is open."""
-
 TYPE_ALIASES = MappingProxyType(
     {"renew_mandate": "refresh_mandate", "wait": "retry_after", "lookup_schema": "see_manifest"}
 )

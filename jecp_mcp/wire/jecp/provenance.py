@@ -56,7 +56,7 @@ def build(agent_id: str, api_key: str, *, at: UnixMs, nonce: str) -> str:
 
 
 def verify(value: object, agent_id: str, api_key: str, *, now: UnixMs, seen: Callable[[str], bool]) -> Subcause | None:
-    """Check a provenance hash; None means it is good and its nonce (see `nonce_of`) must now be remembered.
+    """Check a provenance hash; None means it is good and that `seen` was asked about its nonce.
 
     Args:
         value: the hash as it came.
@@ -76,12 +76,6 @@ def verify(value: object, agent_id: str, api_key: str, *, now: UnixMs, seen: Cal
     if not hmac.compare_digest(digest, _digest(agent_id, api_key, seconds, nonce)):
         return Subcause.HMAC_MISMATCH
     return Subcause.NONCE_REPLAY if seen(nonce.lower()) else None
-
-
-def nonce_of(value: str) -> str | None:
-    """The nonce of a well-formed hash, in lower case: its letters are the same in either."""
-    match = _V2.fullmatch(value)
-    return match.group(2).lower() if match else None
 
 
 def drift_seconds(value: str, now: UnixMs) -> int | None:

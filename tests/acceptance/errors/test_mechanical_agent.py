@@ -16,7 +16,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from jecp_mcp.wire.jecp.next_actions import KNOWN_TYPES
+from tests import hub_actions
 from tests.acceptance.errors.mechanical import MOST_STEPS, Ended, run
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, seated, total
 from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, free_port, open_stage, refusal
@@ -269,5 +269,5 @@ def test_the_two_lists() -> None:
         "register", "resign", "review_intent", "set_clock", "switch_to_wallet", "topup", "topup_url", "upgrade_client",
         "x402_settle",
     }  # fmt: skip
-    assert recovered | stopped >= KNOWN_TYPES
+    assert recovered | stopped >= hub_actions.TYPES
     assert recovered & stopped == {"register"}

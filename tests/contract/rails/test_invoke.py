@@ -137,7 +137,7 @@ async def test_a_refusal_keeps_the_hubs_words_and_its_next_action() -> None:
             assert len(hub.heard) == 1
         assert (found.verdict, found.answer) == (Verdict.NOT_CHARGED, None)
         assert found.refusal is not None
-        assert (found.refusal.code, found.refusal.wire_code) == ("INSUFFICIENT_BALANCE", "WALLET_INSUFFICIENT_BALANCE")
+        assert found.refusal.code == "INSUFFICIENT_BALANCE"
         assert (found.refusal.message, found.refusal.source) == ("Your wallet is empty.", "payee")
         assert found.refusal.next_action == action
 

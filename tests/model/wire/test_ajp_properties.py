@@ -12,14 +12,14 @@ from jecp_mcp.wire.ajp.canonical import canonical
 from jecp_mcp.wire.ajp.declaration import read_declaration, sign_declaration
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.report import is_settled, read_refusal, read_report, write_report
-from jecp_mcp.wire.ajp.signatures import Coverage, coverage
+from jecp_mcp.wire.ajp.signatures import Coverage, coverage, seal
 from tests.model.wire.test_x402_properties import damaged, mutated
 from tests.unit.wire.ajp.test_messages import DECLARED, OFFER, REPORT
 from tests.unit.wire.ajp.test_signatures import ALICE
 
 KNOWN = [
     jsontext.plain(jsontext.loads(raw, max_bytes=10**6))
-    for raw in (OFFER.sealed(ALICE), write_report(REPORT, ALICE), canonical(sign_declaration(DECLARED, ALICE)))
+    for raw in (seal(OFFER.message(), ALICE), write_report(REPORT, ALICE), canonical(sign_declaration(DECLARED, ALICE)))
 ]
 
 

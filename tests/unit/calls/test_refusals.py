@@ -118,7 +118,7 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
     made: Callable[[], Refusal], code: str, words: str
 ) -> None:
     said = made()
-    assert (said.code, said.source, said.wire_code, said.http_status) == (code, "bridge", None, None)
+    assert (said.code, said.source, said.http_status) == (code, "bridge", None)
     assert words in said.message
     assert said.message[0].isupper() or said.message.startswith(ACTION.key)
     assert said.message.endswith(".")

@@ -12,7 +12,8 @@ import pytest
 from jecp_mcp.clock import UnixMs, parse_iso
 from jecp_mcp.money import MicroUSDC, parse_price
 from jecp_mcp.sandbox import work
-from jecp_mcp.wire.jecp.manifest import parse_manifest
+from jecp_mcp.wire.jecp.manifest import check_manifest
+from jecp_mcp.wire.jecp.manifest_text import read_manifest_text
 
 NOW = UnixMs(1_795_000_000_000)
 
@@ -40,7 +41,7 @@ def price(action: dict[str, Any]) -> MicroUSDC:
 
 def test_every_manifest_is_valid_to_the_letter() -> None:
     for manifest in work.manifests(NOW):
-        parse_manifest(json.dumps(manifest))
+        check_manifest(read_manifest_text(json.dumps(manifest).encode()))
 
 
 def test_several_providers_and_the_hub_sell_at_least_fourteen_actions_from_a_twentieth_cent_to_a_dollar_fifty() -> None:

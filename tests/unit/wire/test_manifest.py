@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.jecp.manifest import Manifest, parse_manifest
+from jecp_mcp.wire.jecp.manifest import Manifest, check_manifest
+from jecp_mcp.wire.jecp.manifest_text import read_manifest_text
 
 GOOD: dict[str, Any] = {
     "namespace": "docs", "capability": "pdf", "version": "1.0.0", "description": "PDFs.", "endpoint": "https://docs.example/jecp",
@@ -17,18 +18,17 @@ GOOD: dict[str, Any] = {
 
 
 def read(value: Any) -> Manifest:
-    return parse_manifest(json.dumps(value))[0]
+    return check_manifest(read_manifest_text(json.dumps(value).encode()))
 
 
 @pytest.mark.requirement("MANIFEST-5-1")
-def test_a_good_manifest_is_read_and_given_back_as_written() -> None:
-    manifest, raw = parse_manifest(json.dumps(GOOD))
+def test_a_good_manifest_is_read() -> None:
+    manifest = read(GOOD)
     assert (manifest.namespace, manifest.actions[0].pricing.base, manifest.actions[0].trust_tier_required) == (
         "docs",
         500,
         "bronze",
     )
-    assert raw == GOOD
     assert read(
         {
             **GOOD,

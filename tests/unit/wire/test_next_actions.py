@@ -3,14 +3,14 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.wire.jecp.errors import CODES
+from jecp_mcp.wire.jecp.codes import CODES
 from jecp_mcp.wire.jecp.next_actions import (
-    KNOWN_TYPES,
     PAIRED,
     HubAction,
     paired_type,
     parse_next_action,
 )
+from tests import hub_actions
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_missing_next_action_is_paired_from_the_code(code: str, kind: str | No
 
 def test_the_pairing_speaks_of_known_codes_and_types_only() -> None:
     assert set(PAIRED) <= set(CODES)
-    assert set(PAIRED.values()) <= KNOWN_TYPES
+    assert set(PAIRED.values()) <= hub_actions.TYPES
 
 
 @pytest.mark.parametrize(("said", "read"), [(0, 0), (1, 1), (-1, None), (True, None)])

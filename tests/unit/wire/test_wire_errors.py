@@ -5,17 +5,8 @@ import pytest
 from jecp_mcp.clock import parse_iso
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.jecp.errors import (
-    ALIASES,
-    CODES,
-    Proof,
-    Retry,
-    Side,
-    canonical,
-    charge_proof,
-    lookup,
-    parse_refusal,
-)
+from jecp_mcp.wire.jecp.codes import ALIASES, CODES, Proof, Retry, canonical, lookup
+from jecp_mcp.wire.jecp.errors import charge_proof, parse_refusal
 
 NOW = parse_iso("2026-11-21T09:30:00Z")
 
@@ -46,14 +37,7 @@ def test_aliases_fold_and_unknown_codes_pass_through() -> None:
 def test_each_code_says_what_it_proves_and_when_to_try_again(code: str, proof: Proof, retry: Retry) -> None:
     entry = lookup(code)
     assert entry is not None
-    assert (entry.charge, entry.retry, entry.side) == (proof, retry, Side.AGENT)
-
-
-def test_provider_side_codes_are_told_apart() -> None:
-    assert {code for code, entry in CODES.items() if entry.side is Side.PROVIDER} >= {
-        "NAMESPACE_TAKEN",
-        "INVALID_MANIFEST",
-    }
+    assert (entry.charge, entry.retry) == (proof, retry)
 
 
 def test_a_nested_error_keeps_everything_the_hub_said() -> None:
@@ -64,7 +48,7 @@ def test_a_nested_error_keeps_everything_the_hub_said() -> None:
     )  # fmt: skip
     refusal = parse_refusal(body, status=402)
     assert refusal == Refusal(
-        code="INSUFFICIENT_BALANCE", message="why", wire_code="WALLET_INSUFFICIENT_BALANCE", http_status=402,
+        code="INSUFFICIENT_BALANCE", message="why", http_status=402,
         details={"required_usdc": 1}, next_action=next_action, payment={"accepts": []},
         documentation_url="https://hub.example/e", id="r-12", source="payee", raw=body,
     )  # fmt: skip
@@ -85,7 +69,7 @@ def test_what_stands_beside_the_code_counts_as_details_when_there_are_none() -> 
 @pytest.mark.parametrize("code", ["BRAND_NEW_CODE", "hub.custom:thing", "502"])
 def test_an_unknown_code_passes_as_it_is_and_proves_nothing(code: str) -> None:
     refusal = parse_refusal(failed(code), status=418)
-    assert (refusal.code, refusal.wire_code) == (code, code)
+    assert refusal.code == code
     assert charge_proof(refusal) is Proof.UNKNOWN
 
 

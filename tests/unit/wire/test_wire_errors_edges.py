@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.wire.jecp.errors import Proof, charge_proof, parse_refusal
+from jecp_mcp.wire.jecp.codes import Proof
+from jecp_mcp.wire.jecp.errors import charge_proof, parse_refusal
 
 
 def nested(code: str = "RATE_LIMITED", **error: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jecp_mcp.wire.ajp.declaration import Coverage as DeclarationCoverage
 from jecp_mcp.wire.ajp.declaration import read_declaration, sign_declaration, standard_place, stands_at
 from jecp_mcp.wire.ajp.offer import Budget, Callback, JobOffer, Sender, SenderType, Task, read_offer
 from jecp_mcp.wire.ajp.report import BAD_COST, JobStatus, is_settled, read_refusal, read_report, write_report
-from jecp_mcp.wire.ajp.signatures import Coverage, coverage
+from jecp_mcp.wire.ajp.signatures import Coverage, coverage, seal
 from tests.unit.wire.ajp.test_signatures import ALICE, VECTORS
 
 OFFER = JobOffer(
@@ -34,13 +34,13 @@ OFFER = JobOffer(
 
 
 def test_an_offer_is_read_as_it_was_written_and_its_signature_covers_all_of_it() -> None:
-    raw = OFFER.sealed(ALICE)
+    raw = seal(OFFER.message(), ALICE)
     found, body = read_offer(raw)
     assert found == replace(OFFER, signature=found.signature, task=found.task, memory=found.memory)
     assert json.dumps(body["task"]["input"], default=str) == '{"n": ["0.1"], "text": "long"}'
     assert body["budget"]["max_usd"] == Decimal("0.250001")
     assert coverage(body, ALICE) is Coverage.WHOLE
-    assert raw == OFFER.sealed(ALICE)
+    assert raw == seal(OFFER.message(), ALICE)
 
 
 def test_every_given_offer_is_well_formed() -> None:
@@ -51,7 +51,7 @@ def test_every_given_offer_is_well_formed() -> None:
 
 def changed(**parts: Any) -> bytes:
     """An offer with some members replaced, ``...`` for taken away; ``a__b`` is ``b`` within ``a``."""
-    body = json.loads(OFFER.sealed(ALICE))
+    body = json.loads(seal(OFFER.message(), ALICE))
     for name, value in parts.items():
         *above, last = ("from" if one == "sender" else one for one in name.split("__"))
         inner = body
@@ -86,11 +86,11 @@ def test_an_offer_that_is_none_is_refused_with_its_member(parts: dict[str, Any],
     assert "s3cret" not in str(refused.value)
 
 
-def test_an_offer_that_nobody_could_read_is_not_signed() -> None:
+def test_an_offer_without_an_instruction_is_not_read_and_one_without_a_canonical_form_not_signed() -> None:
     with pytest.raises(WireError, match=r"task\.instruction"):
-        replace(OFFER, task=Task("t", "")).sealed(ALICE)
+        read_offer(seal(replace(OFFER, task=Task("t", "")).message(), ALICE))
     with pytest.raises(WireError, match="no canonical form"):
-        replace(OFFER, task=Task("t", "go", {"n": 2**53 + 1})).sealed(ALICE)
+        seal(replace(OFFER, task=Task("t", "go", {"n": 2**53 + 1})).message(), ALICE)
 
 
 REPORT = {
