@@ -21,6 +21,7 @@ from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.settings import DEFAULT_HUB, credential_fault
 from jecp_mcp.wire.jecp import provider_account as wire
 from jecp_mcp.wire.jecp.account import KeyRotation
+from jecp_mcp.wire.jecp.hub_answer import MAX_ANSWER_BYTES, HubAnswer
 from jecp_mcp.wire.jecp.manifest_text import looks_like_json
 
 T = TypeVar("T")
@@ -179,7 +180,7 @@ class JecpProviderClient(HubConnection):
         """
         return _read(wire.parse_onboarding, await self._request("POST", "/v1/providers/connect-stripe", b"{}"))
 
-    async def _request(self, method: str, path: str, body: bytes | None = None, kind: str = _JSON) -> wire.Answer:
+    async def _request(self, method: str, path: str, body: bytes | None = None, kind: str = _JSON) -> HubAnswer:
         key = self._key.get_secret_value()
         headers = {"Authorization": f"Bearer {key}", "Content-Type": kind}
         return await _ask(self._http, method, self._origin + path, headers, body, self._seconds, Mask(key))
@@ -193,7 +194,7 @@ async def _ask(
     body: bytes | None,
     seconds: float,
     mask: Mask | None,
-) -> wire.Answer:
+) -> HubAnswer:
     try:
         answer = await http.exchange(
             method,
@@ -201,14 +202,14 @@ async def _ask(
             headers={"Accept": _JSON, **headers},
             body=body,
             timeout=seconds,
-            max_bytes=wire.MAX_ANSWER_BYTES,
+            max_bytes=MAX_ANSWER_BYTES,
         )
     except ExchangeFailed as exc:
         raise error_without_answer(HUB_UNREACHABLE, f"The Hub did not answer: {exc}.") from exc
-    return wire.Answer(answer.status, answer.headers, answer.body, SystemClock().now(), mask)
+    return HubAnswer(answer.body, answer.status, answer.headers, SystemClock().now(), mask)
 
 
-def _read(parse: Callable[[wire.Answer], T | Refusal], answer: wire.Answer) -> T:
+def _read(parse: Callable[[HubAnswer], T | Refusal], answer: HubAnswer) -> T:
     try:
         parsed = parse(answer)
     except WireError as exc:

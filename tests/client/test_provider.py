@@ -35,7 +35,8 @@ from jecp_mcp.provider import (
     Provider,
     load_manifest,
 )
-from jecp_mcp.wire.jecp.provider_account import Answer, parse_registration
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer
+from jecp_mcp.wire.jecp.provider_account import parse_registration
 from tests.contract.providers.conftest import COUNTS, Endpoint, House, endpoint, house, manifest
 from tests.contract.sandbox.conftest import TurnableClock
 from tests.faults.rails.raw_hub import raw_hub, says
@@ -95,7 +96,7 @@ def test_a_short_namespace_loses_no_key_and_a_short_secret_is_none(namespace: st
 
     def read(**changes: str) -> Any:
         body = json.dumps({**answer, **changes}).encode()
-        return parse_registration(Answer(201, {}, body, UnixMs(NOW * 1000)), "https://words.example/jecp")
+        return parse_registration(HubAnswer(body, 201, {}, UnixMs(NOW * 1000)), "https://words.example/jecp")
 
     assert (read().namespace, read().hmac_secret) == (namespace, SECRET)
     for name in ("provider_api_key", "hmac_secret"):

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote
 
-from jecp_mcp.clock import Clock, UnixMs
+from jecp_mcp.clock import Clock
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import BeforeSending, ExchangeFailed, HttpAnswer, HttpStream
@@ -25,6 +25,7 @@ from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import Credentials, check_hub_url
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.guide import ALTERNATIVE_PATHS, MAX_GUIDE_BYTES, AgentGuide, parse_guide
+from jecp_mcp.wire.jecp.hub_answer import MAX_ANSWER_BYTES, HubAnswer
 from jecp_mcp.wire.jecp.subscriptions import (
     Subscription,
     parse_subscription,
@@ -36,7 +37,7 @@ from jecp_mcp.wire.jecp.subscriptions import (
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Parse = Callable[[bytes, int, Mapping[str, str], UnixMs | None, Mask | None], T | Refusal]
+Parse = Callable[[HubAnswer], T | Refusal]
 
 _GUIDE = "/.well-known/agent-guide.json"
 _GUIDE_SECONDS: Final = 10.0
@@ -336,7 +337,7 @@ class HubClient:
                 headers=_headers(identity, "application/json"),
                 body=body,
                 timeout=_ACCOUNT_SECONDS,
-                max_bytes=account.MAX_ACCOUNT_BYTES,
+                max_bytes=MAX_ANSWER_BYTES,
             )
         except ExchangeFailed as exc:
             raise _no_answer(str(exc)) from exc
@@ -344,7 +345,7 @@ class HubClient:
     def _read(self, parse: Parse[T], answer: HttpAnswer, identity: Credentials | None) -> T:
         mask = None if identity is None else mask_of(identity)
         try:
-            parsed = parse(answer.body, answer.status, answer.headers, self._clock.now(), mask)
+            parsed = parse(HubAnswer(answer.body, answer.status, answer.headers, self._clock.now(), mask))
         except WireError as exc:
             raise PayeeError(HUB_MISBEHAVED, f"The Hub's answer cannot be used: {exc}. Nothing was charged.") from exc
         if isinstance(parsed, Refusal):

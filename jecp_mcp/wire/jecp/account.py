@@ -5,25 +5,17 @@ Each parser gives the normal form or, for a Hub's error, a `Refusal`; anything e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, WireError
 from jecp_mcp.jsontext import NOTHING, JSONObject
-from jecp_mcp.masking import Mask
 from jecp_mcp.money import MicroUSDC, parse_balance
 from jecp_mcp.settings import credential_fault
-from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer, read_object, text_or_none
 from jecp_mcp.wire.jecp.ids import reference, valid_agent_id
-
-MAX_ACCOUNT_BYTES = 1024 * 1024
-TOPUP_AMOUNTS_USD = (5, 20, 100)
-"""What the reference Hub sells, in whole USD, unless its next_action says otherwise."""
-_ERROR_STATUS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +100,13 @@ def rotation_body(grace_seconds: int | None) -> bytes:
     return jsontext.dumps({} if grace_seconds is None else {"grace_seconds": grace_seconds})
 
 
-def parse_rotation(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> KeyRotation | Refusal:
+def parse_rotation(answer: HubAnswer) -> KeyRotation | Refusal:
     """Read the answer to the rotation of a key.
 
     Raises:
         WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = read_object(body, status, headers, now, mask, ("agent", "data"))
+    data = read_object(answer, "agent", "data")
     return data if isinstance(data, Refusal) else read_rotation(data)
 
 
@@ -133,22 +119,16 @@ def read_rotation(data: JSONObject) -> KeyRotation:
     api_key = data.get("api_key")
     if not isinstance(api_key, str) or credential_fault(api_key):
         raise WireError("the Hub's answer to the rotation holds no API key")
-    return KeyRotation(api_key, _text(data.get("previous_key_valid_until")))
+    return KeyRotation(api_key, text_or_none(data.get("previous_key_valid_until")))
 
 
-def parse_registration(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> Registration | Refusal:
+def parse_registration(answer: HubAnswer) -> Registration | Refusal:
     """Read the answer to a registration.
 
     Raises:
         WireError: it is neither an agent nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = read_object(body, status, headers, now, mask, ("agent", "data"))
+    data = read_object(answer, "agent", "data")
     if isinstance(data, Refusal):
         return data
     agent_id, api_key = data.get("agent_id"), data.get("api_key")
@@ -162,63 +142,45 @@ def parse_registration(
     return Registration(
         agent_id=agent_id,
         api_key=api_key,
-        name=_text(data.get("name")),
+        name=text_or_none(data.get("name")),
         free_calls_remaining=_whole(data.get("free_calls_remaining", data.get("free_calls"))),
     )
 
 
-def parse_topup(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> TopupSession | Refusal:
+def parse_topup(answer: HubAnswer) -> TopupSession | Refusal:
     """Read the answer to a topup.
 
     Raises:
         WireError: it is neither a checkout page nor a JECP error.
     """
-    data = read_object(body, status, headers, now, mask, ("session", "data"))
+    data = read_object(answer, "session", "data")
     if isinstance(data, Refusal):
         return data
     for key in ("url", "checkout_url", "topup_url"):
-        url = _text(data.get(key))
+        url = text_or_none(data.get(key))
         if url:
             session = reference(data.get("sessionId")) or reference(data.get("session_id"))
             return TopupSession(url, session, _amount(data.get("amount_usd", data.get("amount"))))
     raise WireError("the Hub's answer to the topup holds no checkout URL")
 
 
-def parse_refund(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> Refund | Refusal:
+def parse_refund(answer: HubAnswer) -> Refund | Refusal:
     """Read one refund.
 
     Raises:
         WireError: it is neither a refund nor a JECP error.
     """
-    data = read_object(body, status, headers, now, mask, ("refund", "data"))
+    data = read_object(answer, "refund", "data")
     return data if isinstance(data, Refusal) else _refund(data)
 
 
-def parse_refunds(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> tuple[Refund, ...] | Refusal:
+def parse_refunds(answer: HubAnswer) -> tuple[Refund, ...] | Refusal:
     """Read a list of refunds. An entry that cannot be read hides no other one; it is left out.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = read_object(body, status, headers, now, mask, ())
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
     listed = data.get("refunds")
@@ -231,11 +193,13 @@ def parse_refunds(
 
 
 def _names_a_refund(data: JSONObject) -> bool:
-    return bool((_text(data.get("refund_id")) or _text(data.get("id"))) and _text(data.get("status")))
+    return bool(
+        (text_or_none(data.get("refund_id")) or text_or_none(data.get("id"))) and text_or_none(data.get("status"))
+    )
 
 
 def _refund(data: JSONObject) -> Refund:
-    refund_id, status = reference(data.get("refund_id")) or reference(data.get("id")), _text(data.get("status"))
+    refund_id, status = reference(data.get("refund_id")) or reference(data.get("id")), text_or_none(data.get("status"))
     if not refund_id or not status:
         raise WireError("the Hub's answer holds no refund")
     amount, returned = _amount(data.get("amount_usdc")), _amount(data.get("refund_amount_usdc"))
@@ -247,33 +211,13 @@ def _refund(data: JSONObject) -> Refund:
         transaction_id=reference(data.get("transaction_id")),
         amount=amount,
         returned=returned,
-        reason=_text(data.get("reason")),
-        requested_at=_text(data.get("requested_at")),
-        estimated_resolution=_text(data.get("estimated_resolution")),
-        resolved_at=_text(data.get("resolved_at")),
-        resolution_note=_text(data.get("resolution_note")),
+        reason=text_or_none(data.get("reason")),
+        requested_at=text_or_none(data.get("requested_at")),
+        estimated_resolution=text_or_none(data.get("estimated_resolution")),
+        resolved_at=text_or_none(data.get("resolved_at")),
+        resolution_note=text_or_none(data.get("resolution_note")),
         raw=data,
     )
-
-
-def read_object(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str],
-    now: UnixMs | None,
-    mask: Mask | None,
-    wrappers: tuple[str, ...],
-) -> JSONObject | Refusal:
-    """The answer's object, out of the wrapper some Hubs put round it, or the refusal it is."""
-    data = jsontext.loads_forgiving(body, max_bytes=MAX_ACCOUNT_BYTES, mask=mask)
-    if not isinstance(data, dict):
-        raise WireError("the Hub's answer is not a JSON object")
-    if status >= _ERROR_STATUS or data.get("status") == "failed" or isinstance(data.get("error"), dict):
-        return parse_refusal(data, status=status, headers=headers, now=now)
-    for key in wrappers:
-        if isinstance(data.get(key), dict):
-            return {**data, **data[key]}
-    return data
 
 
 def _amount(value: object) -> MicroUSDC | None:
@@ -281,10 +225,6 @@ def _amount(value: object) -> MicroUSDC | None:
         return parse_balance(value)
     except MoneyError:
         return None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _whole(value: object) -> int | None:

@@ -5,36 +5,21 @@ Each parser gives the normal form or, for a Hub's error, a `Refusal`; anything e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from jecp_mcp import jsontext
-from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import JSONObject
-from jecp_mcp.masking import Mask
 from jecp_mcp.settings import credential_fault
 from jecp_mcp.wire.jecp.account import KeyRotation, read_rotation
-from jecp_mcp.wire.jecp.errors import parse_refusal
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer, read_object, text_or_none
 
-MAX_ANSWER_BYTES: Final = 1024 * 1024
 GRACE_SECONDS: Final = (0, 604_800)
 """The shortest and the longest time for which any Hub takes a replaced key."""
-_ERROR_STATUS: Final = 400
 _SECRETS: Final = frozenset({"provider_api_key", "hmac_secret"})
-
-
-class Answer(NamedTuple):
-    """A Hub's answer; header names are in lower case. `mask` takes the key out of all that is read."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    now: UnixMs
-    mask: Mask | None = None
 
 
 class TxtRecord(NamedTuple):
@@ -147,13 +132,13 @@ def rotation_body(grace_seconds: int | None, *, revoke_old: bool) -> bytes:
     return jsontext.dumps({**body, "revoke_old": True} if revoke_old else body)
 
 
-def parse_registration(answer: Answer, endpoint_url: str) -> ProviderRegistration | Refusal:
+def parse_registration(answer: HubAnswer, endpoint_url: str) -> ProviderRegistration | Refusal:
     """Read the answer to a registration.
 
     Raises:
         WireError: it is neither a provider nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = _object(answer)
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
     names = ("provider_id", "namespace", "provider_api_key", "hmac_secret", "dns_verification_token")
@@ -176,102 +161,89 @@ def parse_registration(answer: Answer, endpoint_url: str) -> ProviderRegistratio
     )
 
 
-def parse_account(answer: Answer) -> ProviderAccount | Refusal:
+def parse_account(answer: HubAnswer) -> ProviderAccount | Refusal:
     """Read how a provider stands.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(answer)
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
-    provider_id, namespace = _text(data.get("provider_id")), _text(data.get("namespace"))
+    provider_id, namespace = text_or_none(data.get("provider_id")), text_or_none(data.get("namespace"))
     if provider_id is None or namespace is None:
         raise WireError("the Hub's answer holds no provider")
     calls = data.get("total_calls")
     return ProviderAccount(
         provider_id=provider_id,
         namespace=namespace,
-        status=_text(data.get("status")) or "unknown",
+        status=text_or_none(data.get("status")) or "unknown",
         dns_verified=data.get("dns_verified") is True,
         stripe_verified=data.get("stripe_verified") is True,
-        display_name=_text(data.get("display_name")),
-        endpoint_url=_text(data.get("endpoint_url")),
+        display_name=text_or_none(data.get("display_name")),
+        endpoint_url=text_or_none(data.get("endpoint_url")),
         total_calls=calls if isinstance(calls, int) and not isinstance(calls, bool) else None,
         raw=data,
     )
 
 
-def parse_dns_status(answer: Answer) -> DnsStatus | Refusal:
+def parse_dns_status(answer: HubAnswer) -> DnsStatus | Refusal:
     """Read whether the TXT record was found. What only says "not yet" is no refusal, in either dialect.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(answer)
+    data = read_object(answer)
     if isinstance(data, Refusal):
         # A key that is not taken, and a Hub that fails, do not become right by waiting.
         waits = answer.status < 500 and answer.status not in {401, 403}  # noqa: PLR2004  # server errors
         return DnsStatus(verified=False, status=data.code, message=data.message) if waits else data
     return DnsStatus(
         verified=data.get("verified") is True,
-        status=_text(data.get("status")) or "unknown",
-        message=_text(data.get("message")) or "",
+        status=text_or_none(data.get("status")) or "unknown",
+        message=text_or_none(data.get("message")) or "",
     )
 
 
-def parse_published(answer: Answer) -> PublishedManifest | Refusal:
+def parse_published(answer: HubAnswer) -> PublishedManifest | Refusal:
     """Read the answer to a manifest.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(answer)
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
     warnings = data.get("validation_warnings")
     return PublishedManifest(
-        capability=_text(data.get("full_id")) or _text(data.get("id")) or "",
-        version=_text(data.get("version")) or "",
-        status=_text(data.get("status")) or "unknown",
+        capability=text_or_none(data.get("full_id")) or text_or_none(data.get("id")) or "",
+        version=text_or_none(data.get("version")) or "",
+        status=text_or_none(data.get("status")) or "unknown",
         warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
         raw=data,
     )
 
 
-def parse_rotation(answer: Answer) -> KeyRotation | Refusal:
+def parse_rotation(answer: HubAnswer) -> KeyRotation | Refusal:
     """Read the answer to the rotation of a key.
 
     Raises:
         WireError: it is neither a key nor a JECP error. The message never quotes the body, which may hold a key.
     """
-    data = _object(answer)
+    data = read_object(answer)
     return data if isinstance(data, Refusal) else read_rotation(data)
 
 
-def parse_onboarding(answer: Answer) -> OnboardingLink | Refusal:
+def parse_onboarding(answer: HubAnswer) -> OnboardingLink | Refusal:
     """Read the link to the onboarding page.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = _object(answer)
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
-    url, until = _text(data.get("onboarding_url")), data.get("expires_at")
+    url, until = text_or_none(data.get("onboarding_url")), data.get("expires_at")
     if url is None:
         raise WireError("the Hub's answer holds no onboarding URL")
     return OnboardingLink(url, until if isinstance(until, int) and not isinstance(until, bool) else None)
-
-
-def _object(answer: Answer) -> JSONObject | Refusal:
-    data = jsontext.loads_forgiving(answer.body, max_bytes=MAX_ANSWER_BYTES, mask=answer.mask)
-    if not isinstance(data, dict):
-        raise WireError("the Hub's answer is not a JSON object")
-    if answer.status >= _ERROR_STATUS or data.get("status") == "failed" or isinstance(data.get("error"), dict):
-        return parse_refusal(data, status=answer.status, headers=answer.headers, now=answer.now)
-    return data
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

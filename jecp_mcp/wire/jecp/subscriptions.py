@@ -5,17 +5,15 @@ Each parser gives the normal form or, for a Hub's error, a `Refusal`; anything e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jecp_mcp import jsontext
-from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
 from jecp_mcp.jsontext import NOTHING, JSONObject
-from jecp_mcp.masking import Mask
-from jecp_mcp.wire.jecp.account import read_object
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer, read_object, text_or_none
 from jecp_mcp.wire.jecp.ids import reference
 
 
@@ -51,19 +49,13 @@ def subscription_body(
     return jsontext.dumps({name: value for name, value in body.items() if value is not None})
 
 
-def parse_subscription(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> Subscription | Refusal:
+def parse_subscription(answer: HubAnswer) -> Subscription | Refusal:
     """Read one subscription, or the answer to its change or its end.
 
     Raises:
         WireError: it is neither that nor a JECP error. The message never quotes the body, which may hold a secret.
     """
-    data = read_object(body, status, headers, now, mask, ("subscription", "data"))
+    data = read_object(answer, "subscription", "data")
     if isinstance(data, Refusal):
         return data
     read = _subscription(data)
@@ -72,19 +64,13 @@ def parse_subscription(
     return read
 
 
-def parse_subscriptions(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> tuple[Subscription, ...] | Refusal:
+def parse_subscriptions(answer: HubAnswer) -> tuple[Subscription, ...] | Refusal:
     """Read a list of subscriptions. An entry that cannot be read hides no other one; it is left out.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = read_object(body, status, headers, now, mask, ())
+    data = read_object(answer)
     if isinstance(data, Refusal):
         return data
     listed = data.get("subscriptions")
@@ -94,19 +80,13 @@ def parse_subscriptions(
     return tuple(one for one in read if one is not None)
 
 
-def parse_test(
-    body: bytes,
-    status: int,
-    headers: Mapping[str, str] = NOTHING,
-    now: UnixMs | None = None,
-    mask: Mask | None = None,
-) -> str | Refusal:
+def parse_test(answer: HubAnswer) -> str | Refusal:
     """Read the answer to a synthetic event that was asked for: the event's id.
 
     Raises:
         WireError: it is neither that nor a JECP error.
     """
-    data = read_object(body, status, headers, now, mask, ("data",))
+    data = read_object(answer, "data")
     if isinstance(data, Refusal):
         return data
     event_id = reference(data.get("event_id"))
@@ -122,18 +102,14 @@ def _subscription(data: JSONObject) -> Subscription | None:
     events, failures = data.get("events"), data.get("failures_consecutive")
     return Subscription(
         subscription_id,
-        endpoint_url=_text(data.get("endpoint_url")),
+        endpoint_url=text_or_none(data.get("endpoint_url")),
         events=tuple(one for one in events if isinstance(one, str)) if isinstance(events, list) else (),
-        status=_text(data.get("status")),
-        hmac_secret=_text(data.get("hmac_secret")),
-        created_at=_text(data.get("created_at")),
-        last_success_at=_text(data.get("last_success_at")),
-        last_error=_text(data.get("last_error")),
+        status=text_or_none(data.get("status")),
+        hmac_secret=text_or_none(data.get("hmac_secret")),
+        created_at=text_or_none(data.get("created_at")),
+        last_success_at=text_or_none(data.get("last_success_at")),
+        last_error=text_or_none(data.get("last_error")),
         failures=failures if isinstance(failures, int) and not isinstance(failures, bool) else None,
         # What was wrapped stands here unwrapped already.
         raw={name: value for name, value in data.items() if name not in {"hmac_secret", "subscription", "data"}},
     )
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -20,8 +20,10 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.wire.jecp import account, catalog, envelope
 from jecp_mcp.wire.jecp.artifacts import artifact_of
-from jecp_mcp.wire.jecp.errors import CODES, parse_refusal
+from jecp_mcp.wire.jecp.codes import CODES
+from jecp_mcp.wire.jecp.errors import parse_refusal
 from jecp_mcp.wire.jecp.guide import AgentGuide, parse_guide
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer
 from jecp_mcp.wire.jecp.next_actions import parse_next_action
 from jecp_mcp.wire.jecp.stream import CallStream, Event, EventSplitter
 
@@ -112,7 +114,7 @@ def test_plain_json_is_what_any_reader_can_take(value: Any) -> None:
 def test_arbitrary_bytes_are_a_value_or_a_wire_error_everywhere(data: bytes) -> None:
     readers = (
         read, lambda body: envelope.parse_answer(body, {}, 200), lambda body: envelope.parse_answer(body, {}, 502), catalog.parse_page, parse_guide,
-        load_answer, lambda body: load_offer(body, ""), lambda body: account.parse_registration(body, 200), lambda body: account.parse_topup(body, 402),
+        load_answer, lambda body: load_offer(body, ""), lambda body: account.parse_registration(HubAnswer(body, 200)), lambda body: account.parse_topup(HubAnswer(body, 402)),
     )  # fmt: skip
     for reader in readers:
         assert len(fault_of(reader, data)) < 500

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.settings import Settings, find_credentials, store_credentials
 from jecp_mcp.wire.jecp.account import Registration, parse_registration
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer
 
 AGENT = "acme_ag_0123456789abcdef"
 HUB = "https://jecp.dev"
@@ -40,7 +41,7 @@ def answer(agent_id: str, api_key: str) -> bytes:
 @example("acme_ag_" + "a" * 600, "acme_ak_0123456789abcdef")
 def test_no_account_that_a_hub_made_stops_the_next_start(agent_id: str, api_key: str) -> None:
     try:
-        made = parse_registration(answer(agent_id, api_key), 201)
+        made = parse_registration(HubAnswer(answer(agent_id, api_key), 201))
     except WireError:
         return
     assert isinstance(made, Registration)
@@ -53,7 +54,7 @@ def test_no_account_that_a_hub_made_stops_the_next_start(agent_id: str, api_key:
 
 
 def test_a_key_of_a_usual_hub_is_taken() -> None:
-    assert isinstance(parse_registration(answer(AGENT, "jdb_ak_0123456789abcdef"), 201), Registration)
+    assert isinstance(parse_registration(HubAnswer(answer(AGENT, "jdb_ak_0123456789abcdef"), 201)), Registration)
 
 
 @settings(deadline=None)
@@ -72,5 +73,5 @@ def test_what_cannot_be_read_back_is_not_stored(api_key: str) -> None:
 @pytest.mark.parametrize("key", ["${KEY}", "a b c", "é" * 8])
 def test_a_hostile_key_is_not_repeated(key: str) -> None:
     with pytest.raises(WireError) as caught:
-        parse_registration(answer(AGENT, key), 201)
+        parse_registration(HubAnswer(answer(AGENT, key), 201))
     assert key not in str(caught.value)

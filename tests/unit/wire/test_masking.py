@@ -16,6 +16,7 @@ from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.masking import Mask
 from jecp_mcp.wire.jecp import account
 from jecp_mcp.wire.jecp.envelope import parse_answer
+from jecp_mcp.wire.jecp.hub_answer import HubAnswer
 from jecp_mcp.wire.jecp.stream import CallStream, Completed
 from tests.steps import steps
 
@@ -113,7 +114,7 @@ def test_an_answer_a_refusal_and_an_account_are_read_without_it(text: str) -> No
     assert isinstance(refused, Refusal)
     assert KEY not in json.dumps([refused.message, dict(refused.raw)])
     refund = f'{{"refund_id":"{text}","status":"denied"}}'.encode()
-    asked = account.parse_refund(refund, 200, {}, None, mask)
+    asked = account.parse_refund(HubAnswer(refund, 200, mask=mask))
     assert isinstance(asked, account.Refund)
     assert asked.refund_id == "*" * len(KEY)
 
