@@ -211,6 +211,7 @@ class Senders:
             with anyio.fail_after(_STANDING_SECONDS):
                 bad = await self._trust.check_standing(sender)
         except Exception as exc:
+            # It is somebody else's code: whatever it raises, no standing is known.
             if not isinstance(exc, StandingUnknown):
                 _log.exception("the standing of %s could not be asked for", sender)
             if self._trust.without_standing:

@@ -74,6 +74,7 @@ class Execution:
             try:
                 outcome = await order.rail.execute(OpenCall(request), journal, run.relay)
             except Exception:
+                # Whatever broke, the call may have left, and stays open; `failure_end` logs what it was.
                 self._broken(request.call_id, admitted.claim)
                 raise
             if journal.reserved and outcome.verdict is not Verdict.NOT_CHARGED:
@@ -110,6 +111,7 @@ class Execution:
         try:
             return await self._found_out(row, rail, progress)
         except Exception:
+            # As where it was executed.
             self._broken(row.call_id, row.claim)
             raise
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jecp_mcp.cli.demo_host import Host, billing
 from jecp_mcp.cli.demo_log import DemoLog
-from jecp_mcp.cli.demo_merchant import EXECUTE, PREPARE
+from jecp_mcp.cli.demo_merchant import EXECUTE, ask_price
 from jecp_mcp.cli.sandbox_client import ControlPlaneClient, MerchantClient
 from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.rails.codes import PAYMENT_DENIED
@@ -87,9 +87,6 @@ class ControlPlaneChapter:
 
     async def _prepare(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Ask for a price; gives the arguments that buy it."""
-        result = await self._host.ask(PREPARE, arguments)
-        self._log.check(not result.get("isError", False), "the merchant is asked for its price, and not paid")
-        prepared: dict[str, Any] = result["structuredContent"]
-        self._log.receipt(f"{prepared['cost_summary']} next_action: {prepared['next_action']['type']}")
+        prepared = await ask_price(self._host, self._log, arguments)
         given: dict[str, Any] = prepared["next_action"]["arguments"]
         return given

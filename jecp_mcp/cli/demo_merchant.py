@@ -88,8 +88,17 @@ class MerchantChapter:
         self._log.check(len(new) == 1, "the chain has one transfer for it: the same payment came again, and no other")
 
     async def _prepare(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        result = await self._host.ask(PREPARE, arguments)
-        self._log.check(not result.get("isError", False), "the merchant is asked for its price, and not paid")
-        prepared: dict[str, Any] = result["structuredContent"]
-        self._log.receipt(f"{prepared['cost_summary']} next_action: {prepared['next_action']['type']}")
-        return prepared
+        return await ask_price(self._host, self._log, arguments)
+
+
+async def ask_price(host: Host, log: DemoLog, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask a merchant for a price; gives what was prepared.
+
+    Raises:
+        CheckFailed: it could not be asked.
+    """
+    result = await host.ask(PREPARE, arguments)
+    log.check(not result.get("isError", False), "the merchant is asked for its price, and not paid")
+    prepared: dict[str, Any] = result["structuredContent"]
+    log.receipt(f"{prepared['cost_summary']} next_action: {prepared['next_action']['type']}")
+    return prepared

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +21,7 @@ from jecp_mcp.catalog.pinfile import PinFile, Pinned, PinRow
 from jecp_mcp.catalog.pins import FILE
 from jecp_mcp.clock import Clock
 from jecp_mcp.errors import PinsUnusable, WireError
+from jecp_mcp.http_gate import HttpGate
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,16 @@ class PayeePins:
                 return True
         finally:
             file.close()
+
+
+@asynccontextmanager
+async def gate_with_pins(gate: HttpGate, pins: PayeePins) -> AsyncIterator[None]:
+    """A gate and who is known to be paid through it, both open within."""
+    async with gate:
+        try:
+            yield
+        finally:
+            pins.close()
 
 
 def _read(pinned: Pinned, source: str, payee: str) -> tuple[str, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from jecp_mcp.errors import SettingsError, WireError
@@ -14,7 +12,7 @@ from jecp_mcp.rails.ajp.declarations import Declarations
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.rail import AjpRail
 from jecp_mcp.rails.ajp.source import AgentSource
-from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.rails.payee_pins import PayeePins, gate_with_pins
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.wire.ajp.signatures import PrivateKey, SharedSecret
 
@@ -31,7 +29,7 @@ def open_ajp(parts: Parts) -> Way:
     pins = PayeePins(parts.state, PINS, clock)
     declarations = Declarations(gate, pins, clock, loopback=settings.loopback)
     rail = AjpRail(gate, settings, declarations, open_keyring(parts), clock)
-    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=_opened(gate, pins), own_offers=True)
+    return Way(rail=rail, sources=(AgentSource(settings, clock),), opened=gate_with_pins(gate, pins), own_offers=True)
 
 
 def open_keyring(parts: Parts) -> Keyring:
@@ -58,12 +56,3 @@ def open_keyring(parts: Parts) -> Keyring:
         except WireError as exc:
             log.error("%s cannot be hired: %s: %s", agent.name, agent.secret_env, exc)  # noqa: TRY400 - as above
     return Keyring(settings.identity, key, shared, None)
-
-
-@asynccontextmanager
-async def _opened(gate: HttpGate, pins: PayeePins) -> AsyncIterator[None]:
-    async with gate:
-        try:
-            yield
-        finally:
-            pins.close()

@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import urlencode
 
 import anyio
@@ -26,6 +26,7 @@ from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import PayeeError, WireError
 from jecp_mcp.http import ExchangeFailed, HttpAnswer
+from jecp_mcp.rails.jecp.client import Exchange
 from jecp_mcp.rails.jecp.codes import HUB_MISBEHAVED, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.reachability import Reachability
 from jecp_mcp.settings import CatalogSettings
@@ -51,23 +52,6 @@ _AT_ONCE: Final = 4
 _LEAST_AHEAD: Final = 3
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 3_600.0
-
-
-class Exchange(Protocol):
-    """What this module needs of `jecp_mcp.http.Http`."""
-
-    async def exchange(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout: float = ...,  # noqa: ASYNC109  # the HTTP library's own, per request
-        max_bytes: int = ...,
-    ) -> HttpAnswer:
-        """One request and its whole answer. Raises `jecp_mcp.http.ExchangeFailed`."""
-        ...
 
 
 class _CursorGone(Exception):

@@ -57,8 +57,8 @@ class HubRefused(PayeeError):
         super().__init__(refusal.code, refusal.message)
 
 
-class Wire(Protocol):
-    """What this module needs of `jecp_mcp.http.Http`."""
+class Exchange(Protocol):
+    """What a catalog needs of `jecp_mcp.http.Http`."""
 
     async def exchange(
         self,
@@ -73,6 +73,10 @@ class Wire(Protocol):
     ) -> HttpAnswer:
         """One request and its whole answer. Raises `ExchangeFailed`."""
         ...
+
+
+class Wire(Exchange, Protocol):
+    """What a Hub's client needs of it."""
 
     def stream(
         self,

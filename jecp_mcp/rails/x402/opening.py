@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import X402
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.rails.paid_http.roads import Road
-from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.rails.payee_pins import PayeePins, gate_with_pins
 from jecp_mcp.rails.registry import Parts, Way
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.payload import summary_of
@@ -40,7 +39,7 @@ def open_x402(parts: Parts) -> Way:
     gate, pays = open_pays(parts, PAID_HTTP, loopback=settings.loopback, whom="merchants")
     rail = X402Rail(gate, settings, pays, parts.clock)
     road = Road(settings.merchants, summary_of)
-    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), road=road, opened=_opened(gate, pays.recipients))
+    return Way(rail=rail, sources=(), sells=(PAID_HTTP,), road=road, opened=gate_with_pins(gate, pays.recipients))
 
 
 def open_pays(parts: Parts, source: str, *, loopback: bool, whom: str) -> tuple[HttpGate, Pays]:
@@ -62,15 +61,6 @@ def open_pays(parts: Parts, source: str, *, loopback: bool, whom: str) -> tuple[
             ", ".join(unproven),
         )
     return gate, pays
-
-
-@asynccontextmanager
-async def _opened(gate: HttpGate, recipients: PayeePins) -> AsyncIterator[None]:
-    async with gate:
-        try:
-            yield
-        finally:
-            recipients.close()
 
 
 def check_networks(settings: PaidHttpSettings, *, loopback: bool, payee: str = MERCHANTS) -> None:
