@@ -33,7 +33,7 @@ from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
 from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.standing import Standing
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
-from jecp_mcp.rails.door import Door
+from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
 from jecp_mcp.wire.ajp.canonical import LARGE, canonical
 from jecp_mcp.wire.ajp.offer import Budget, JobOffer, Sender, SenderType, Task, read_offer
@@ -234,14 +234,14 @@ class AjpRail:
         progress: Progress | None,
     ) -> Outcome:
         """Make an offer once; once more to an `idempotent` agent that did not answer and does not know the job."""
-        door = Door(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
+        permit = SendPermit(UnixMs(stored.expires_at - SAFE_TO_SEND_SECONDS * 1000), journal, self._clock)
         places = mounts(stored.endpoint)
         for number, mount in enumerate(places, 1):
             try:
-                heard = await self._client.offer(mount, raw, door.open)
+                heard = await self._client.offer(mount, raw, permit.ask)
             except ExchangeFailed as exc:
                 if not exc.sent and number == 1:
-                    return outcome.never_sent(exc.reason, None if door.closed is None else door.closed.refusal)
+                    return outcome.never_sent(exc.reason, None if permit.refused is None else permit.refused.refusal)
                 if not exc.sent:
                     # Every attempt before was refused.
                     return outcome.refused(_NOT_FOUND, read_refusal(b""), None, agent.secret_env)
@@ -259,7 +259,7 @@ class AjpRail:
             break
         found = await self._after_silence(call, stored, journal, silence)
         if agent.idempotent and found.verdict is Verdict.IN_DOUBT and found.evidence.endswith(NO_SUCH_JOB):
-            return await self._offer_again(call, stored, raw, journal, mount, door, found, progress)
+            return await self._offer_again(call, stored, raw, journal, mount, permit, found, progress)
         return found
 
     async def _offer_again(
@@ -269,13 +269,13 @@ class AjpRail:
         raw: bytes,
         journal: Journal,
         mount: str,
-        door: Door,
+        permit: SendPermit,
         found: Outcome,
         progress: Progress | None,
     ) -> Outcome:
         """Make the offer a second time to an agent that starts no second run for it; nothing of it is free any more."""
         try:
-            heard = await self._client.offer(mount, raw, door.open)
+            heard = await self._client.offer(mount, raw, permit.ask)
         except ExchangeFailed as exc:
             again = await self._after_silence(call, stored, journal, f"no answer came ({exc.reason})")
             return replace(again, attempts=2 if exc.sent else 1)

@@ -24,7 +24,6 @@ from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.masking import Mask, masked
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
-from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.flow402.control_plane import UNAUTHORIZED, ControlPlane, NoReceipt, NoToken, longest_decision
 from jecp_mcp.rails.flow402.outcome import (
     Asked,
@@ -46,6 +45,7 @@ from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import QUOTE_MS, Priced, elsewhere, probe
 from jecp_mcp.rails.paid_http.refusals import MOST_OFFERS, not_payable, unwritable
 from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
+from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import Place, read_place
 from jecp_mcp.wire.flow402.decision import (
@@ -256,7 +256,7 @@ class Flow402Rail:
     async def _attempt(
         self, call: OpenCall, payload: Payload, journal: Journal, plane: ControlPlane, token: str
     ) -> _Heard:
-        door = Door(UnixMs(payload.resend_until), journal, self._clock)
+        permit = SendPermit(UnixMs(payload.resend_until), journal, self._clock)
         try:
             body = write_request(
                 DecisionRequest(
@@ -271,12 +271,12 @@ class Flow402Rail:
                     idempotency_key=call.request.call_id,
                 )
             )
-            heard = await plane.decide(body, token, door.open)
+            heard = await plane.decide(body, token, permit.ask)
         except WireError as exc:
             return _Heard(Lost(sent=False, reason=str(exc), refusal=unwritable(exc)))
         except ExchangeFailed as exc:
-            closed = None if door.closed is None else door.closed.refusal
-            return _Heard(Lost(exc.sent, exc.reason, closed))
+            refusal = None if permit.refused is None else permit.refused.refusal
+            return _Heard(Lost(exc.sent, exc.reason, refusal))
         evidence = self._read(heard, payload, plane.masks(token))
         return _Heard(evidence, heard.status == UNAUTHORIZED and not isinstance(evidence, Decided))
 

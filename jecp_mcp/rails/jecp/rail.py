@@ -21,7 +21,6 @@ from jecp_mcp.http import ExchangeFailed
 from jecp_mcp.money import MICRO_PER_USDC, ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
 from jecp_mcp.rails.codes import INVALID_REQUEST
-from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CREDENTIALS_MISSING, HUB_UNREACHABLE
 from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, conclude, doubtful, refused_by_hub
@@ -31,6 +30,7 @@ from jecp_mcp.rails.jecp.payment_methods import finds_out, paid_by
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.rails.jecp.schedule import look_again_at, provable_until
 from jecp_mcp.rails.jecp.stream import SILENCE_SECONDS, Listener, lost, read_reply, read_stream, refused_streaming
+from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.settings import Credentials
 from jecp_mcp.wire.jecp.envelope import request_body, with_mandate
 from jecp_mcp.wire.jecp.provenance import build
@@ -168,17 +168,19 @@ class JecpRail:
     async def _send(self, call: OpenCall, journal: Journal, progress: Progress | None, *, replay: bool) -> Outcome:
         until = call.request.provable_until
         assert until is not None, "every request of this rail has a last instant"
-        door = Door(until, journal, self._clock)
+        permit = SendPermit(until, journal, self._clock)
         authorized = call.last(Mark.AUTHORIZED)
         if authorized is not None:
             ended = await self._paid_by_x402(call, journal, authorized)
         else:
-            ended = await self._ended(call.request, door, replay=replay, progress=progress)
+            ended = await self._ended(call.request, permit, replay=replay, progress=progress)
             if not replay and self._payment != "wallet" and refused_by_hub(ended):
                 ended = await self._paid_by_x402(call, journal, ended)
         self._note(ended)
-        if door.closed is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
-            ended = replace(ended, refusal=door.closed.refusal, evidence=f"never sent: {door.closed.refusal.code}")
+        if permit.refused is not None and ended.verdict is Verdict.NOT_CHARGED and ended.attempts == 0:
+            ended = replace(
+                ended, refusal=permit.refused.refusal, evidence=f"never sent: {permit.refused.refusal.code}"
+            )
         if ended.verdict is not Verdict.IN_DOUBT or ended.look_again_at is not None:
             return ended
         again = look_again_at(
@@ -186,7 +188,7 @@ class JecpRail:
             until,
             attempts=call.attempts + ended.attempts,
             left=ended.attempts > 0,
-            allowed_at=None if door.closed is None else door.closed.again_at,
+            allowed_at=None if permit.refused is None else permit.refused.again_at,
         )
         return replace(ended, look_again_at=again)
 
@@ -233,7 +235,9 @@ class JecpRail:
         elif refusal is not None and refusal.code == HUB_UNREACHABLE:
             reachability.note_failure(PayeeError(refusal.code, "a call could not be sent to it"))
 
-    async def _ended(self, request: StoredRequest, door: Door, *, replay: bool, progress: Progress | None) -> Outcome:
+    async def _ended(
+        self, request: StoredRequest, permit: SendPermit, *, replay: bool, progress: Progress | None
+    ) -> Outcome:
         identity = self._client.identity()
         if identity is None:
             return _unsent(request, _missing(), replay=replay)
@@ -248,7 +252,7 @@ class JecpRail:
                 return _unsent(request, _unwritable(exc), replay=False)
             later = UnixMs(self._clock.now() + _UNREADABLE_WAIT_MS)
             return Outcome(Verdict.IN_DOUBT, ZERO, None, _unwritable(exc), str(exc), 0, look_again_at=later)
-        sending = _Sending(request, payload, identity, door, self._clock)
+        sending = _Sending(request, payload, identity, permit, self._clock)
         try:
             sending.sign()
         except WireError as exc:
@@ -256,7 +260,7 @@ class JecpRail:
         return await self._attempts(sending, replay=replay, progress=progress)
 
     async def _attempts(self, sending: _Sending, *, replay: bool, progress: Progress | None) -> Outcome:
-        request, payload, door = sending.request, sending.payload, sending.door
+        request, payload, permit = sending.request, sending.payload, sending.permit
         seconds = payload.timeout_seconds
         ends = self._clock.monotonic() + max(seconds, min(seconds * _PATIENCE, _HOST_SECONDS))
         attempts: list[Evidence] = []
@@ -272,7 +276,7 @@ class JecpRail:
             unstreamable = streaming and refused_streaming(attempts[-1])
             left = ends - self._clock.monotonic()
             wait = 0.0 if unstreamable else self._wait(payload, attempts, replay=replay, left=left)
-            if wait is None or door.closed is not None:
+            if wait is None or permit.refused is not None:
                 ended = conclude(attempts, replay=replay, budget=request.hold, allowed=sending.allowed)
                 return sending.heard.shown(ended, mask_of(sending.identity))
             in_doubt = doubtful(attempts, replay=replay)
@@ -288,10 +292,10 @@ class JecpRail:
         return next_wait(attempts, replay=replay, provenance=payload.provenance, jitter=self._random(), left=left)
 
     async def _plain(self, sending: _Sending, seconds: float) -> Evidence:
-        identity, open_door = sending.identity, sending.door.open
+        identity, ask_permit = sending.identity, sending.permit.ask
         try:
             answer = await self._client.post(
-                sending.payload.path, sending.body, identity, seconds=seconds, before_sending=open_door
+                sending.payload.path, sending.body, identity, seconds=seconds, before_sending=ask_permit
             )
         except ExchangeFailed as exc:
             return lost(exc)
@@ -310,7 +314,7 @@ class JecpRail:
 
         silence = min(SILENCE_SECONDS, payload.timeout_seconds)
         opening = self._client.open_stream(
-            payload.path, sending.body, sending.identity, silence=silence, before_sending=sending.door.open
+            payload.path, sending.body, sending.identity, silence=silence, before_sending=sending.permit.ask
         )
         try:
             async with opening as answer:
@@ -332,9 +336,9 @@ class _Sending:
     """
 
     def __init__(
-        self, request: StoredRequest, payload: Payload, identity: Credentials, door: Door, clock: Clock
+        self, request: StoredRequest, payload: Payload, identity: Credentials, permit: SendPermit, clock: Clock
     ) -> None:
-        self.request, self.payload, self.identity, self.door = request, payload, identity, door
+        self.request, self.payload, self.identity, self.permit = request, payload, identity, permit
         self._clock = clock
         # A wallet that is not to pay is asked under a mandate for nothing: the Hub refuses, and says what it wants.
         self.allowed = ZERO if payload.paid_by == "x402" else request.hold

@@ -23,7 +23,6 @@ from jecp_mcp.masking import Mask, Masks
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.rails.authorizations import authorize, sign, why_not_signed
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall
-from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.jecp import schedule
 from jecp_mcp.rails.jecp.client import HubClient, mask_of
 from jecp_mcp.rails.jecp.codes import CHALLENGE_REFUSED
@@ -31,6 +30,7 @@ from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, answering, in_d
 from jecp_mcp.rails.jecp.payload import Payload
 from jecp_mcp.rails.jecp.stream import lost, read_reply
 from jecp_mcp.rails.jecp.x402_outcome import Heard, conclude_payment, never_taken, with_chain
+from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.rails.stored_form import read_form, write_form
 from jecp_mcp.rails.x402.outcome import OnChain, Paid, confirm
 from jecp_mcp.rails.x402.rail import Pays
@@ -251,12 +251,12 @@ class X402Payments:
         if self._clock.now() >= expires:
             return await self._asked_harmlessly(sale, authorized)
         signed = self._signed(sale, authorized)
-        call_id, door = sale.call.request.call_id, Door(min(expires, sale.until), sale.journal, self._clock)
+        call_id, permit = sale.call.request.call_id, SendPermit(min(expires, sale.until), sale.journal, self._clock)
         if isinstance(signed, str):
             return Heard(call_id, sale.hold, Lost(sent=False, reason=signed, again=False))
-        evidence, receipt = await self._ask(sale, signed, sale.hold, door.open)
-        if isinstance(evidence, Lost) and door.closed is not None:
-            evidence = replace(evidence, reason=door.closed.refusal.message)
+        evidence, receipt = await self._ask(sale, signed, sale.hold, permit.ask)
+        if isinstance(evidence, Lost) and permit.refused is not None:
+            evidence = replace(evidence, reason=permit.refused.refusal.message)
         return Heard(call_id, sale.hold, evidence, receipt)
 
     async def _asked_harmlessly(self, sale: Sale, authorized: Authorized) -> Heard:

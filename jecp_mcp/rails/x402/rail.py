@@ -22,13 +22,13 @@ from jecp_mcp.masking import Mask
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.authorizations import authorize, sign, why_not_signed
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest, account_changed
-from jecp_mcp.rails.door import Door
 from jecp_mcp.rails.paid_http.answers import answer_of, words_of
 from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import OUR_HEADERS, PAYMENT_REQUIRED
 from jecp_mcp.rails.paid_http.refusals import no_wallet, not_payable, unwritable
 from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
 from jecp_mcp.rails.payee_pins import PayeePins
+from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.rails.x402.chain import ChainReader
 from jecp_mcp.rails.x402.outcome import Answered, Evidence, OnChain, Paid, conclude, confirm
 from jecp_mcp.rails.x402.payload import Payload, Terms
@@ -201,13 +201,13 @@ class X402Rail:
         if first and not admitted:
             return self._never(call, payload, not_payable("another recipient was paid there first"), first=first)
         until = UnixMs((payload.authorization.valid_before - SAFE_TO_SEND_SECONDS) * 1000)
-        door = Door(until, journal, self._clock)
-        heard = await self._exchanged(payload, checked, key, door)
-        if isinstance(heard, Lost) and door.closed is not None:
-            heard = replace(heard, refusal=door.closed.refusal)
+        permit = SendPermit(until, journal, self._clock)
+        heard = await self._exchanged(payload, checked, key, permit)
+        if isinstance(heard, Lost) and permit.refused is not None:
+            heard = replace(heard, refusal=permit.refused.refusal)
         return self._looked_at_later(call, payload, conclude(heard, paid))
 
-    async def _exchanged(self, payload: Payload, asset: Asset, key: PrivateKey, door: Door) -> Evidence:
+    async def _exchanged(self, payload: Payload, asset: Asset, key: PrivateKey, permit: SendPermit) -> Evidence:
         terms = payload.terms
         accepted = (
             terms.option
@@ -226,7 +226,7 @@ class X402Rail:
                 body=None if payload.body is None else payload.body.encode(),
                 timeout=payload.seconds,
                 max_bytes=self._settings.max_response_bytes,
-                before_sending=door.open,
+                before_sending=permit.ask,
             )
         except WireError as exc:
             return Lost(sent=False, reason=str(exc), refusal=unwritable(exc))

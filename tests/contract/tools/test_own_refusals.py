@@ -35,7 +35,7 @@ from jecp_mcp.mandate.grants import MOST_QUESTIONS, GrantKind, GrantRef
 from jecp_mcp.mandate.records import NotGood
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import ZERO, MicroUSDC
-from jecp_mcp.rails import door
+from jecp_mcp.rails import send_permit
 from jecp_mcp.rails.ajp import outcome as hiring
 from jecp_mcp.rails.ajp.declarations import distrusted
 from jecp_mcp.rails.base import StoredRequest, account_changed
@@ -332,7 +332,7 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
     "a call that another process took over": (words.taken_over(), Charge.UNKNOWN),
     "a clock that was set back on the way": (words.clock_set_back(), Charge.NO),
     "a ledger that takes minutes": (words.ledger_too_slow(), Charge.NO),
-    "a call that could be sent no more": (door._too_late(UnixMs(1_800_000_000_000)), Charge.NO),
+    "a call that could be sent no more": (send_permit._too_late(UnixMs(1_800_000_000_000)), Charge.NO),
     "a call that is over and was paid for": (words.standing(row(State.SETTLED)), Charge.YES),
     "a call that is over and was free": (words.standing(row(State.RELEASED)), Charge.NO),
     "a call that was written off": (words.standing(row(State.WRITTEN_OFF)), Charge.UNKNOWN),

@@ -18,10 +18,10 @@ from jecp_mcp.domain.outcomes import Entry, Mark, Outcome, Verdict
 from jecp_mcp.mandate import call_rules
 from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, StoredRequest
-from jecp_mcp.rails.door import Door, _too_late
 from jecp_mcp.rails.jecp import rail as jecp
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.registry import Rails
+from jecp_mcp.rails.send_permit import SendPermit, _too_late
 from tests.model.calls.story import ECHOING
 from tests.tiny_rail.rail import TinyRail
 
@@ -49,21 +49,21 @@ def _window_from_the_last_send() -> Iterator[None]:
         sent[call_id] = now
         return replace(made, provable_until=UnixMs(now + _LONG_MS))
 
-    async def leave(self: Door) -> None:
+    async def leave(self: SendPermit) -> None:
         call_id = self._journal._call_id  # type: ignore[attr-defined]  # the pipeline's own journal
         try:
             await self._journal.sending()
         except NotNow as exc:
-            self.closed = exc
+            self.refused = exc
             raise
         if self._clock.now() >= sent[call_id] + margins[call_id]:
-            self.closed = NotNow(_too_late(self._until))
-            raise self.closed
+            self.refused = NotNow(_too_late(self._until))
+            raise self.refused
         sent[call_id] = self._clock.now()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JecpRail, "prepare", prepare)
-        patch.setattr(Door, "open", leave)
+        patch.setattr(SendPermit, "ask", leave)
         yield
 
 
@@ -88,9 +88,9 @@ def _no_readmission() -> Iterator[None]:
 def _a_refusal_releases() -> Iterator[None]:
     ended = JecpRail._ended
 
-    async def released(self: JecpRail, request: StoredRequest, door: Door, **given: Any) -> Outcome:
-        found = await ended(self, request, door, **given)
-        return replace(found, verdict=Verdict.NOT_CHARGED, amount=ZERO) if door.closed is not None else found
+    async def released(self: JecpRail, request: StoredRequest, permit: SendPermit, **given: Any) -> Outcome:
+        found = await ended(self, request, permit, **given)
+        return replace(found, verdict=Verdict.NOT_CHARGED, amount=ZERO) if permit.refused is not None else found
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JecpRail, "_ended", released)

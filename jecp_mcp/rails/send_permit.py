@@ -1,4 +1,4 @@
-"""What an attempt of any rail passes right before its first byte leaves."""
+"""What an attempt of any rail asks for right before its first byte leaves."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from jecp_mcp.rails.base import Journal, NotNow
 from jecp_mcp.rails.codes import TOO_LATE_TO_SEND
 
 
-class Door:
+class SendPermit:
     """Lets attempts leave until an instant, each once the journal has taken it down.
 
     Attributes:
-        closed: why the last one was held back there, if one was.
+        refused: why the last one was held back, if one was.
     """
 
     def __init__(self, until: UnixMs, journal: Journal, clock: Clock) -> None:
         self._until = until
         self._journal = journal
         self._clock = clock
-        self.closed: NotNow | None = None
+        self.refused: NotNow | None = None
 
-    async def open(self) -> None:
+    async def ask(self) -> None:
         """Let the attempt leave. Raises `NotNow`."""
         try:
             self._in_time()
@@ -29,7 +29,7 @@ class Door:
             # Writing that down took time, in which the machine may have slept.
             self._in_time()
         except NotNow as exc:
-            self.closed = exc
+            self.refused = exc
             raise
 
     def _in_time(self) -> None:
