@@ -23,7 +23,7 @@ from mcp_types import CallToolRequestParams, ElicitResult
 from pydantic import ValidationError
 
 from jecp_mcp.calls.ports import Decision, Question, Reply
-from jecp_mcp.server.era import Context, is_modern
+from jecp_mcp.server.request_context import Context, is_modern
 from jecp_mcp.tools.approval_form import TOO_LONG, form, judge, wording
 
 log = logging.getLogger(__name__)

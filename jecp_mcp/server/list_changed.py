@@ -19,7 +19,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Ser
 from mcp.shared.exceptions import MCPError
 from mcp_types import NotificationParams, SubscriptionsListenRequestParams, SubscriptionsListenResult
 
-from jecp_mcp.server.era import when_connection_ends
+from jecp_mcp.server.request_context import when_connection_ends
 from jecp_mcp.tools.publishing.host_profiles import STRICT, Profile
 from jecp_mcp.tools.types import ToolCard
 

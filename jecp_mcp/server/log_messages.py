@@ -17,7 +17,7 @@ from mcp.server.session import ServerSession
 from mcp.shared.exceptions import MCPError
 from mcp_types import LoggingLevel, LoggingMessageNotification, LoggingMessageNotificationParams, SetLevelRequestParams
 
-from jecp_mcp.server.era import Context, connection_key, when_connection_ends
+from jecp_mcp.server.request_context import Context, connection_key, when_connection_ends
 from jecp_mcp.tools.publishing.cleaning import safe_text
 
 LOGGER: Final = "jecp-mcp"

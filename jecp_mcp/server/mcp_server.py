@@ -30,11 +30,11 @@ from jecp_mcp.calls.ports import Caller
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.server import mcp_json, tasks
 from jecp_mcp.server.elicitation import Askers, boundary
-from jecp_mcp.server.era import Context, client_name, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.log_messages import LogMessages
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
+from jecp_mcp.server.request_context import Context, client_name, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.server.resource_updates import ResourceUpdates
 from jecp_mcp.settings import ToolSettings

@@ -8,7 +8,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, GetPromptRequestParams, PaginatedRequestParams
 
 from jecp_mcp.errors import ToolFault
-from jecp_mcp.server.era import Context, complete_result, cursor_of, unknown_cursor
+from jecp_mcp.server.request_context import Context, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.tools.prompts import PROMPTS, Prompt, fill
 
 

@@ -21,7 +21,7 @@ from jecp_mcp.calls.refusals import ledger_trouble
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerError, ToolFault
 from jecp_mcp.server.codes import RESOURCE_TOO_LARGE
-from jecp_mcp.server.era import Context, complete_result, cursor_of, unknown_cursor
+from jecp_mcp.server.request_context import Context, complete_result, cursor_of, unknown_cursor
 from jecp_mcp.tools.prompts import CALL_ID
 from jecp_mcp.tools.resources import MOST_COMPLETIONS, TEMPLATES, Entry, Resources, TooLarge
 from jecp_mcp.tools.results import FILE_TOOL

@@ -17,7 +17,7 @@ from mcp.server.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, SubscribeRequestParams, UnsubscribeRequestParams
 
-from jecp_mcp.server.era import Context, connection_key, when_connection_ends
+from jecp_mcp.server.request_context import Context, connection_key, when_connection_ends
 from jecp_mcp.tools.resources import CATALOG, RECENT, WALLET
 
 SETTLE_SECONDS: Final = 0.1

@@ -24,7 +24,7 @@ from jecp_mcp.errors import LedgerError, ToolFault
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import OPEN
 from jecp_mcp.server import mcp_json
-from jecp_mcp.server.era import Context, is_modern
+from jecp_mcp.server.request_context import Context, is_modern
 from jecp_mcp.tools.dispatch import ToolDispatcher
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
