@@ -30,10 +30,10 @@ from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.base import new_call_id
-from jecp_mcp.rails.jecp.opening import open_hub
 from jecp_mcp.rails.jecp.rail import JecpRail
-from jecp_mcp.rails.opening import RAILS
+from jecp_mcp.rails.jecp.wiring import open_hub
 from jecp_mcp.rails.registry import Parts, Rails, Way
+from jecp_mcp.rails.wiring import RAILS
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.dispatch import ToolDispatcher
 from jecp_mcp.tools.own.handlers import ToolDeps

@@ -14,8 +14,8 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.extras import X402
 from jecp_mcp.rails.jecp.client import HubClient
-from jecp_mcp.rails.jecp.opening import x402_payments
 from jecp_mcp.rails.jecp.payload import PaidBy
+from jecp_mcp.rails.jecp.wiring import x402_payments
 from jecp_mcp.rails.registry import Parts
 from jecp_mcp.settings import HubSettings, Settings, is_loopback
 from jecp_mcp.settings.command_lines import PLAIN
@@ -64,7 +64,7 @@ class X402Wallet:
 
     def _check(self) -> None:
         """Raises `SettingsError`, `WireError`."""
-        from jecp_mcp.rails.x402.opening import check_networks
+        from jecp_mcp.rails.x402.wiring import check_networks
         from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 
         check_networks(self._settings.paid_http, loopback=self._loopback, payee="the Hub is")

@@ -16,7 +16,7 @@ from jecp_mcp.cli.assembly import Bridge, build
 from jecp_mcp.cli.options import Start
 from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.purchases import LOCAL
-from jecp_mcp.rails.opening import RAILS
+from jecp_mcp.rails.wiring import RAILS
 from jecp_mcp.settings import Settings
 from tests.tiny_rail import rail as tiny
 from tests.tiny_rail.payee import OFFER, Payee

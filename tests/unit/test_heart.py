@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jecp_mcp.rails.opening import RAILS
+from jecp_mcp.rails.wiring import RAILS
 
 PACKAGE = Path(__file__).resolve().parents[2] / "jecp_mcp"
 HEART = ("calls", "mandate", "catalog", "domain")

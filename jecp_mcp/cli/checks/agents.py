@@ -14,8 +14,8 @@ from jecp_mcp.extras import AJP
 from jecp_mcp.http_gate import HttpGate
 from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.rails.ajp.declarations import Declarations
-from jecp_mcp.rails.ajp.opening import PINS
 from jecp_mcp.rails.ajp.standing import Standing
+from jecp_mcp.rails.ajp.wiring import PINS
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.settings.agent_key import FILE, KEY_VARIABLE
 from jecp_mcp.settings.ajp import AgentSettings, AjpSettings

@@ -15,7 +15,7 @@ from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.plurals import counted
 from jecp_mcp.rails.codes import CONTROL_PLANE_REFUSED
 from jecp_mcp.rails.flow402.control_plane import ControlPlane, NoToken
-from jecp_mcp.rails.flow402.opening import check_networks
+from jecp_mcp.rails.flow402.wiring import check_networks
 from jecp_mcp.settings.bootstrap_key import FILE, KEY_VARIABLE
 
 _ABOUT = "402flow"

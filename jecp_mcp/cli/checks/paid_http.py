@@ -20,7 +20,7 @@ from jecp_mcp.mandate.repair.diagnose import Finding, Level
 from jecp_mcp.money import format_usdc
 from jecp_mcp.plurals import counted
 from jecp_mcp.rails.x402.chain import ChainReader
-from jecp_mcp.rails.x402.opening import KNOWN, MERCHANTS, check_networks
+from jecp_mcp.rails.x402.wiring import KNOWN, MERCHANTS, check_networks
 from jecp_mcp.settings import is_loopback
 from jecp_mcp.settings.wallet_key import (
     FILE,

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from jecp_mcp.rails.flow402 import opening
+from jecp_mcp.rails.flow402 import wiring
 from jecp_mcp.tools.own import paid_http
 from tests.crash.calls.children import ask, light
 from tests.flow402_house import started
 
-IMPORTED = (opening, paid_http)
+IMPORTED = (wiring, paid_http)
 """What a server imports when it first pays, here before a process is forked from this one."""
 
 

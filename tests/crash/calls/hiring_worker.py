@@ -15,7 +15,7 @@ from typing import Any, Final
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.cli.options import Start
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
-from jecp_mcp.rails.ajp import client, opening, rail
+from jecp_mcp.rails.ajp import client, rail, wiring
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.merchants import Place
 from jecp_mcp.wire.ajp.canonical import canonical
@@ -23,7 +23,7 @@ from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.crash.calls.children import ask, light
 from tests.crash.mandate.dying import Fuse
 
-IMPORTED = (opening, canonical({}), PrivateKey(new_private_key()).sign(b""))
+IMPORTED = (wiring, canonical({}), PrivateKey(new_private_key()).sign(b""))
 """What a server imports when it first hires, here before a process is forked from this one."""
 
 TOOL: Final = "ajp_hire_words"

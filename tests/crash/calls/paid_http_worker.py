@@ -13,14 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from jecp_mcp.cli.options import Start
-from jecp_mcp.rails.x402 import opening
+from jecp_mcp.rails.x402 import wiring
 from jecp_mcp.settings.wallet_key import WalletKey
 from jecp_mcp.tools.own import paid_http
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
 from tests.crash.calls.children import ask, lay_signing, light
 from tests.paid_http_house import sandbox_settings
 
-IMPORTED = (opening, paid_http, PrivateKey(b"\x01" * 32).address)
+IMPORTED = (wiring, paid_http, PrivateKey(b"\x01" * 32).address)
 """What a server imports when it first pays, here before a process is forked from this one."""
 
 

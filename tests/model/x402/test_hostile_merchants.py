@@ -22,9 +22,9 @@ from jecp_mcp.rails.base import OpenCall
 from jecp_mcp.rails.paid_http.request import read_request
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.x402.chain import ChainReader
-from jecp_mcp.rails.x402.opening import KNOWN
 from jecp_mcp.rails.x402.payload import Payload, Terms
 from jecp_mcp.rails.x402.rail import Pays, X402Rail
+from jecp_mcp.rails.x402.wiring import KNOWN
 from jecp_mcp.settings import PaidHttpSettings
 from jecp_mcp.settings.merchants import PAID_HTTP
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, read_challenge

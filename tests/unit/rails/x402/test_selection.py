@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from jecp_mcp.rails.x402.opening import KNOWN
 from jecp_mcp.rails.x402.selection import MOST_PER_CALL, Choice, Wanted, choose
+from jecp_mcp.rails.x402.wiring import KNOWN
 from jecp_mcp.wire.x402.challenge import Challenge, PaymentOption, read_challenge
 from tests.unit.wire.x402.messages import (
     BASE,

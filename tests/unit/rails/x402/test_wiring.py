@@ -13,8 +13,8 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.quotes import Quote
 from jecp_mcp.errors import SettingsError, WireError
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.opening import RAILS
 from jecp_mcp.rails.registry import Parts, Way
+from jecp_mcp.rails.wiring import RAILS
 from jecp_mcp.rails.x402.payload import Payload
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.command_lines import PLAIN

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from jecp_mcp.rails.jecp.opening import open_hub
+from jecp_mcp.rails.jecp.wiring import open_hub
 from jecp_mcp.rails.registry import Parts, Way
 
 
@@ -13,7 +13,7 @@ def _open_x402(parts: Parts) -> Way | None:
     if not parts.settings.paid_http.merchants:
         return None
     # A start that pays no merchant imports nothing for it.
-    from jecp_mcp.rails.x402.opening import open_x402
+    from jecp_mcp.rails.x402.wiring import open_x402
 
     return open_x402(parts)
 
@@ -21,7 +21,7 @@ def _open_x402(parts: Parts) -> Way | None:
 def _open_ajp(parts: Parts) -> Way | None:
     if not parts.settings.ajp.hires:
         return None
-    from jecp_mcp.rails.ajp.opening import open_ajp
+    from jecp_mcp.rails.ajp.wiring import open_ajp
 
     return open_ajp(parts)
 
@@ -29,7 +29,7 @@ def _open_ajp(parts: Parts) -> Way | None:
 def _open_flow402(parts: Parts) -> Way | None:
     if not parts.settings.flow402.merchants:
         return None
-    from jecp_mcp.rails.flow402.opening import open_flow402
+    from jecp_mcp.rails.flow402.wiring import open_flow402
 
     return open_flow402(parts)
 

@@ -85,7 +85,7 @@ def x402_payments(parts: Parts, client: HubClient, used: AsyncExitStack) -> Call
     def payments() -> X402Payments:
         # A start that pays from the wallet alone imports nothing for it.
         from jecp_mcp.rails.jecp.x402_payments import Terms, X402Payments
-        from jecp_mcp.rails.x402.opening import check_networks, open_pays
+        from jecp_mcp.rails.x402.wiring import check_networks, open_pays
 
         hub, paid_http = parts.settings.hub, parts.settings.paid_http
         loopback = is_loopback(hub.base_url)
