@@ -114,6 +114,18 @@ class _Fact:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _CallFact(_Fact):
+    """One about a single call."""
+
+    call_id: str
+
+    @property
+    def needs(self) -> Needs:
+        """The call."""
+        return Needs(ids=(self.call_id,))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Resend(_Fact):
     """`Batch.resend`. One that was not known to be written moved an open call to a later slot, and no more."""
 
@@ -137,17 +149,11 @@ class Resend(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WriteNotes(_Fact):
+class WriteNotes(_CallFact):
     """`CallRules.note`. What was not known to be written says no more than what happened."""
 
-    call_id: str
     claim: int
     notes: tuple[Note, ...]
-
-    @property
-    def needs(self) -> Needs:
-        """The call."""
-        return Needs(ids=(self.call_id,))
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
@@ -171,16 +177,10 @@ class Conclude(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WriteOff(_Fact):
+class WriteOff(_CallFact):
     """`CallRules.write_off`."""
 
-    call_id: str
     evidence: str
-
-    @property
-    def needs(self) -> Needs:
-        """The call."""
-        return Needs(ids=(self.call_id,))
 
     def __call__(self, batch: Batch, at: UnixMs) -> None:
         """Make it."""
@@ -188,17 +188,11 @@ class WriteOff(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Correct(_Fact):
+class Correct(_CallFact):
     """`CallRules.correct`."""
 
-    call_id: str
     charged: MicroUSDC
     evidence: str
-
-    @property
-    def needs(self) -> Needs:
-        """The call."""
-        return Needs(ids=(self.call_id,))
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""
@@ -206,17 +200,11 @@ class Correct(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Refund(_Fact):
+class Refund(_CallFact):
     """`CallRules.refund`."""
 
-    call_id: str
     total: MicroUSDC
     evidence: str
-
-    @property
-    def needs(self) -> Needs:
-        """The call."""
-        return Needs(ids=(self.call_id,))
 
     def __call__(self, batch: Batch, _at: UnixMs) -> bool:
         """Make it."""
@@ -224,15 +212,8 @@ class Refund(_Fact):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Deliver(_Fact):
+class Deliver(_CallFact):
     """`CallRules.deliver`."""
-
-    call_id: str
-
-    @property
-    def needs(self) -> Needs:
-        """The call."""
-        return Needs(ids=(self.call_id,))
 
     def __call__(self, batch: Batch, _at: UnixMs) -> None:
         """Make it."""

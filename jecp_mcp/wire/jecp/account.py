@@ -11,7 +11,7 @@ from typing import Any
 from jecp_mcp import jsontext
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import MoneyError, WireError
-from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.money import MicroUSDC, parse_balance
 from jecp_mcp.settings import credential_fault
 from jecp_mcp.wire.jecp.hub_answer import HubAnswer, read_object, text_or_none
@@ -68,7 +68,7 @@ class Refund:
     estimated_resolution: str | None = None
     resolved_at: str | None = None
     resolution_note: str | None = None
-    raw: JSONObject = field(default_factory=lambda: NOTHING, repr=False)
+    raw: JSONObject = field(default_factory=jsontext.nothing, repr=False)
 
 
 def register_body(name: str, *, agent_type: str = "mcp", description: str | None = None) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.jsontext import JSONObject, nothing
 from jecp_mcp.wire.jecp.codes import canonical
 
 TYPE_ALIASES = MappingProxyType(
@@ -49,10 +49,6 @@ PAIRED = MappingProxyType(
 """Code to type, as the reference Hub pairs them, with the codes on which it leaves the action out filled in kind."""
 
 
-def _nothing() -> JSONObject:
-    return NOTHING
-
-
 @dataclass(frozen=True, slots=True)
 class HubAction:
     """A next_action in normal form.
@@ -71,7 +67,7 @@ class HubAction:
     required_tier: str | None = None
     fallback: JSONObject | None = None
     alternative: Any = None
-    raw: JSONObject = field(default_factory=_nothing)
+    raw: JSONObject = field(default_factory=nothing)
 
 
 _KINDS: Mapping[str, type] = {

@@ -12,7 +12,7 @@ from typing import Any
 from jecp_mcp import jsontext
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.wire.jecp.hub_answer import HubAnswer, read_object, text_or_none
 from jecp_mcp.wire.jecp.ids import reference
 
@@ -37,7 +37,7 @@ class Subscription:
     last_success_at: str | None = None
     last_error: str | None = None
     failures: int | None = None
-    raw: JSONObject = field(default_factory=lambda: NOTHING, repr=False)
+    raw: JSONObject = field(default_factory=jsontext.nothing, repr=False)
 
 
 def subscription_body(

@@ -44,7 +44,7 @@ class WebhookEvent:
     type: str
     created_at: str
     data: JSONObject
-    raw: JSONObject = field(default_factory=lambda: NOTHING, repr=False)
+    raw: JSONObject = field(default_factory=jsontext.nothing, repr=False)
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
