@@ -144,6 +144,7 @@ class PinFile:
                 yield Pinned(connection)
                 connection.execute("COMMIT")
             except BaseException:
+                # Whatever ended it, cancellation too: no half of it is kept, nor the file's lock.
                 with suppress(apsw.Error):
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
@@ -166,6 +167,7 @@ class PinFile:
             if _form(connection) != (_MARK, _FORM):
                 _create(connection)
         except BaseException:
+            # Nobody else knows of this connection yet.
             connection.close()
             raise
         self._connection = connection

@@ -199,8 +199,7 @@ class JecpRail:
             x402 = self._finishing()
             if sale is None or x402 is None:
                 # Its account has gone since `serves` found it here.
-                lost = Lost(sent=False, reason=CREDENTIALS_MISSING)
-                return conclude([lost], replay=True, budget=call.request.hold)
+                return conclude([Lost(sent=False, reason=CREDENTIALS_MISSING)], replay=True, budget=call.request.hold)
             return await x402.find_out(sale, found)
         if sale is None or self._x402 is None or sale.payload.paid_by == "wallet" or found.refusal is None:
             return found

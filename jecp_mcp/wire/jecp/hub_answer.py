@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Final
 
 from jecp_mcp import jsontext
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import WireError
-from jecp_mcp.jsontext import NOTHING, JSONObject
+from jecp_mcp.jsontext import JSONObject
 from jecp_mcp.masking import Mask
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
@@ -17,8 +18,9 @@ MAX_ANSWER_BYTES: Final = 1024 * 1024
 _ERROR_STATUS: Final = 400
 
 
-class HubAnswer(NamedTuple):
-    """What a Hub answered.
+@dataclass(frozen=True, slots=True)
+class HubAnswer:
+    """What a Hub answered. `body` may hold a new key and stays out of every repr.
 
     Attributes:
         headers: names are in lower case.
@@ -26,9 +28,9 @@ class HubAnswer(NamedTuple):
         mask: takes the key out of all that is read.
     """
 
-    body: bytes
+    body: bytes = field(repr=False)
     status: int
-    headers: Mapping[str, str] = NOTHING
+    headers: Mapping[str, str] = field(default_factory=jsontext.nothing)
     now: UnixMs | None = None
     mask: Mask | None = None
 
