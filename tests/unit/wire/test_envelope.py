@@ -124,7 +124,7 @@ def test_deprecation_headers_become_notices() -> None:
     assert [notice.kind for notice in found.notices] == ["deprecation"]
 
 
-@pytest.mark.requirement("VERSION-6-1", "WIRE-jecp-1", "WIRE-capability-1", "WIRE-input-1")
+@pytest.mark.requirement("VERSION-6-1", "WIRE-jecp-1", "WIRE-capability-1", "WIRE-input-1", "WIRE-metadata-2")
 def test_a_request_body_is_the_protocols_and_holds_no_secret() -> None:
     body = envelope.request_body("call-1", "docs/pdf", "render", "1.2.3", {"b": 1, "a": 0.5})
     assert body == (
