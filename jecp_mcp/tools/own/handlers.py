@@ -56,15 +56,11 @@ _LOOK_SECONDS: Final = 1.0
 
 _GIVE_LINK: Final = "Give this link to the user."
 _THEN: Final = (
-    "When they say that they have paid, repeat the call that needed money, if one did; the balance that is shown "
-    "changes with the next answer."
+    "When they say that they have paid, repeat the call that needed money, if one did; its answer has the new balance."
 )
-_TOPUP_NOTE: Final = (
-    "This puts money into the wallet and raises no limit: those are the operator's. The link works once, as a rule for "
-    "a day; ask for another when it has ended."
-)
-_HELD: Final = frozenset({"held_usdc", "in_doubt_usdc"})
-_ZERO: Final = format_usdc(0)
+_TOPUP_NOTE: Final = "It raises no limit: those are the operator's. The link works once, as a rule for a day."
+_HELD: Final = frozenset({"held_usdc", "in_doubt_usdc", "open_holds"})
+_NOTHING_HELD: Final[tuple[object, ...]] = (format_usdc(0), [])
 _AFTER_LINK: Final = {
     Decision.ACCEPTED: (
         "await_payment",
@@ -174,6 +170,9 @@ class OwnTools:
             on_shelf, self._deps.registry, left, allowed=allowed, most=most, brief=caller.holds_list
         )
         self._mark([made], caller)
+        if caller.holds_list and made["tool"] == tool:
+            # It stands in the question.
+            del made["tool"]
         away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
             made["unreachable"] = outage_notices(away)
@@ -188,7 +187,7 @@ class OwnTools:
         await self._deps.offers.look_again()
         whole = await self._deps.wallet.overview(principal)
         # That nothing is held goes without saying.
-        made = {name: one for name, one in whole.items() if name not in _HELD or one != _ZERO}
+        made = {name: one for name, one in whole.items() if name not in _HELD or one not in _NOTHING_HELD}
         away, left_out = self._deps.offers.outages, left_out_words(self._deps.offers.current)
         if left_out is not None:
             made["left_out"] = left_out

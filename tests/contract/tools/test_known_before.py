@@ -58,11 +58,13 @@ async def test_what_stands_in_the_list_is_not_told_again(tmp_path: Path, mode: A
     async with opened(tmp_path, mandate={"deny": ["media/*"]}, goods=GOODS, tools=ToolSettings(mode=mode)) as shop:
         every = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, host))
         some = told(await shop.dispatcher.call("jecp_search", {"query": "complete"}, host))
+        rendering = told(await shop.dispatcher.call("jecp_search", {"query": "video"}, host))["results"]
         whole = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
     rows = {one["tool"]: one for one in every["results"]}
     assert (rows["stats_count"] == {"tool": "stats_count", "price_usdc": "0.005"}) == listed
     # What is denied is not in the list.
-    assert {"summary", "needs"} <= rows["media_video_render"].keys()
+    assert {"summary", "blocked_by"} <= rows["media_video_render"].keys()
+    assert [("summary" in one, "needs" in one) for one in rendering] == [(True, True)]
     assert ("tool list" in every.get("note", "")) == listed
     assert ("All of these" in some.get("note", "")) == listed
     assert (some["results"][0].get("title"), "summary" in some["results"][0]) == (
@@ -80,12 +82,15 @@ async def test_a_model_is_described_an_action_without_what_goes_without_saying(t
             told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, replace(ME, holds_list=True)))
             for tool in ("stats_count", "stats_sort")
         ]
+        asked = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats:count"}, replace(ME, holds_list=True)))
         whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
         wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
         other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
-    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text"}}}
-    assert brief["input_schema"] == short
-    assert whole["input_schema"] == plain.input_schema
+    assert (brief["arguments"], "input_schema" in brief) == ("of?: string // The text", False)
+    assert (whole["input_schema"], "arguments" in whole) == (plain.input_schema, False)
+    assert {"tool", "action", "blocked_by", "versions_on_sale"} & brief.keys() == set(), "these go without saying"
+    assert (asked["tool"], asked["arguments"]) == ("stats_count", brief["arguments"])
+    assert whole["blocked_by"] == []
     assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
     assert [one["error"]["code"] for one in (wrong, other)] == ["INVALID_ARGUMENTS"] * 2, "it is checked all the same"
 
