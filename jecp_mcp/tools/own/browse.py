@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -80,11 +80,13 @@ async def search(
     arguments: Mapping[str, Any],
     principal: Principal,
     held: Collection[str] = (),
+    failed: Callable[[Offer], bool] = lambda _: False,
 ) -> dict[str, Any]:
-    """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
+    """The matches as ``jecp_search`` shows them; what failed lately, or the mandate denies, comes last.
 
     Args:
         held: the tools that stand in the asker's list; what is said of them there is not said again.
+        failed: whether an action's provider failed a short while ago.
 
     Raises:
         ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount; an outage's code when nothing is known because of
@@ -110,13 +112,14 @@ async def search(
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
         # What stands in the way comes first, and nothing where nothing does, as mostly: that costs the model no tokens.
         head = {"tool": name, **{key: one for key, one in allowed.items() if one}}
+        head |= {"failed_lately": True} if failed(action) else {}
         asked = bool(arguments.get("query"))
         if name in held:
             entries.append(head | _listed_entry(action, registry, why=asked))
         else:
             few = asked and len(shown) <= _FEW
             entries.append(head | _found_entry(action, name, registry, wallet.most(action, name), whole=asked, few=few))
-    entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
+    entries.sort(key=lambda entry: (DENIED_BY_POLICY in entry.get("blocked_by", ()), "failed_lately" in entry))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries, "total": found.total}
     if lifting := said_once(entries):

@@ -28,6 +28,7 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, CALL_NOT_FOUND, CREDENTIALS_NOT_STORED
 from jecp_mcp.tools.error_results import message_of, next_action_object
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
@@ -97,8 +98,9 @@ class ToolDeps:
 class OwnTools:
     """The own tools but ``jecp_call``, which is the dispatcher's."""
 
-    def __init__(self, deps: ToolDeps, check: ArgumentChecks, lookup: Lookup) -> None:
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks, lookup: Lookup, alternatives: Alternatives) -> None:
         self._deps = deps
+        self._failed = alternatives.failed_lately
         self._check = check
         self._lookup = lookup
         self.cards = by_name(deps.hubs.names)
@@ -125,7 +127,14 @@ class OwnTools:
                 await deps.offers.look_again()
                 held = deps.views.listed(caller.host) if caller.holds_list else frozenset[str]()
                 made = await browse.search(
-                    deps.registry, deps.finder, deps.wallet, deps.offers, arguments, caller.principal, held
+                    deps.registry,
+                    deps.finder,
+                    deps.wallet,
+                    deps.offers,
+                    arguments,
+                    caller.principal,
+                    held,
+                    self._failed,
                 )
                 self._mark(made["results"], caller)
             case "jecp_describe":
@@ -170,6 +179,8 @@ class OwnTools:
             on_shelf, self._deps.registry, left, allowed=allowed, most=most, brief=caller.holds_list
         )
         self._mark([made], caller)
+        if self._failed(action):
+            made["failed_lately"] = True
         if caller.holds_list and made["tool"] == tool:
             # It stands in the question.
             del made["tool"]

@@ -37,6 +37,7 @@ _OFFER: Final = {
     "free_call": TEXT,
     "paid_with": described(TEXT, "What pays, where not the wallet at the Hub alone."),
     "caution": TEXT,
+    "failed_lately": described(FLAG, "Its provider failed in the last ten minutes."),
     "withdrawn": FLAG,
     "withdrawn_at": TEXT,
     "replaced_by": TEXT,

@@ -18,7 +18,7 @@ from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import ToolSettings
 
-from .shop import ACTIONS, INVOICE, Account, action, charged, opened
+from .shop import ACTIONS, INVOICE, Account, action, charged, opened, refusing
 from .test_dispatch import ME, error, receipt, told
 
 pytestmark = pytest.mark.anyio
@@ -271,3 +271,23 @@ async def test_what_needs_a_higher_tier_and_what_streams_is_found_by_asking_for_
     assert names == {"silver": ["stats_rank"], "platinum": [], "streams": ["docs_invoice_stream"], "neither": []}
     assert found["neither"]["hint"].endswith("Search without them to see whether there is any.")
     assert refused["error"]["code"] == "INVALID_ARGUMENTS"
+
+
+async def test_what_failed_lately_is_found_last_and_marked_until_it_answers(tmp_path: Path) -> None:
+    ends = iter([refusing("PROVIDER_UNREACHABLE"), None, None])
+
+    def script(request: StoredRequest, _replay: bool) -> Outcome:
+        return next(ends) or charged(request)
+
+    twin = replace(OWN, action="tally", price=Price(MicroUSDC(5_001)))
+    async with opened(tmp_path, script, goods=(OWN, twin)) as shop:
+        found = []
+        for _ in range(3):
+            found.append(told(await shop.dispatcher.call("jecp_search", {"query": "count words"}, ME))["results"])
+            described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_tally"}, ME))
+            assert described.get("failed_lately") == found[-1][-1].get("failed_lately")
+            await shop.dispatcher.call("stats_tally", {"n": len(found)}, ME)
+    assert [[one["tool"] for one in rows] for rows in found] == [
+        ["stats_tally", "stats_count"], ["stats_count", "stats_tally"], ["stats_tally", "stats_count"],
+    ]  # fmt: skip
+    assert [[one.get("failed_lately") for one in rows] for rows in found] == [[None, None], [None, True], [None, None]]
