@@ -298,7 +298,7 @@ class ToolDispatcher:
         if end.answer is not None:
             bought = None if found is None else (found.action, found.name)
             ending = None if found is None else self._ending(found.action)
-            if action is not None:
+            if action is not None and not end.stored:
                 self._alternatives.note_success(action)
             end, left = await self._deps.wallet.after(end, bought, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)

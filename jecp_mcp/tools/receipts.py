@@ -113,7 +113,7 @@ def _metering(end: CallEnd) -> str:
     used = ", ".join(f"{count} {unit.replace('_', ' ')}" for unit, count in _units(end))
     by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
     # By what it is metered is said by what was used.
-    words = "; ".join(filter(None, (f"metered: {used}" if used else by, most)))
+    words = "; ".join(filter(None, (f"metered, used {used}" if used else by, most)))
     return f" ({words})" if words else ""
 
 

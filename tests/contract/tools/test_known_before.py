@@ -108,7 +108,12 @@ async def test_a_tier_that_nobody_knows_to_be_missing_is_said_to_be_unknown(tmp_
 async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     mandate = {"deny": ["media/*"], "approve_above_usdc": "0.02", "daily_usdc": "0.04"}
     async with opened(tmp_path, mandate=mandate) as shop:
-        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "media_video_render"}, ME))
+        described, brief = [
+            told(
+                await shop.dispatcher.call("jecp_describe", {"tool": "media_video_render"}, replace(ME, holds_list=one))
+            )
+            for one in (False, True)
+        ]
         buying = {"tool": "media_video_render", "arguments": {"n": 1}}
         refused = error(await shop.dispatcher.call("jecp_prepare", buying, ME))
         buying = {"tool": "docs_invoice_render", "arguments": {"n": 1}}
@@ -120,6 +125,10 @@ async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     who = dict.fromkeys(everything, "operator") | {"APPROVAL_REQUIRED": "user"}
     assert described["lifted_by"] == refused["error"]["details"]["lifted_by"] == who
     assert prepared["lifted_by"] == {"LIMIT_REACHED": "operator", "APPROVAL_REQUIRED": "user"}
+    assert (brief["blocked_by"], brief["lifted_by"]) == (
+        everything,
+        {"APPROVAL_REQUIRED": "user", "others": "operator"},
+    )
 
 
 async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwise_there(tmp_path: Path) -> None:
