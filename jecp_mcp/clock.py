@@ -42,6 +42,11 @@ def iso(at: UnixMs | int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def iso_seconds(at: UnixMs | int) -> str:
+    """Write an instant as RFC 3339 to the second in which it lies: ``2026-11-21T09:30:00Z``."""
+    return f"{iso(at).partition('.')[0]}Z"
+
+
 def parse_iso(text: str) -> UnixMs:
     """Read an RFC 3339 instant; one without an offset is UTC.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,12 @@ class Host:
         result = await self._client.call_tool(tool, dict(arguments))
         shown: dict[str, Any] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         return shown
+
+    async def read(self, uri: str) -> dict[str, Any]:
+        """Read one of the server's resources that hold a JSON object."""
+        (content,) = (await self._client.read_resource(uri)).model_dump()["contents"]
+        found: dict[str, Any] = json.loads(content["text"])
+        return found
 
     async def ask(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Call a tool, and show that."""

@@ -296,8 +296,7 @@ class DemoScript:
         return next(str(hit["tool"]) for hit in found["structuredContent"]["results"] if part in hit["tool"])
 
     async def _action_of(self, tool: str) -> str:
-        described = (await self._host.call("jecp_describe", {"tool": tool}))["structuredContent"]
-        return str(described["action"])
+        return str((await self._host.read(f"jecp://catalog/{tool}"))["action"])
 
     async def _total_charged(self) -> Decimal:
         return Decimal((await self._sandbox.books())["charged_usdc"])

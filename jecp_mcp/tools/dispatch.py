@@ -84,7 +84,8 @@ class ToolDispatcher:
         self._deps = deps
         self._check = check
         self._lookup = Lookup(deps.registry, deps.offers)
-        self._own = OwnTools(deps, check, self._lookup)
+        self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
+        self._own = OwnTools(deps, check, self._lookup, self._alternatives)
         self._own_cards = {
             known: own_cards(registered=known, merchants=deps.merchants, hubs=deps.hubs.names)
             for known in (True, False)
@@ -99,7 +100,6 @@ class ToolDispatcher:
             PAID_HTTP_RESULT: self._paid_http_result,
         }
         self.page: str | None = None
-        self._alternatives = Alternatives(deps.registry, deps.finder, deps.clock, deps.wallet.permits)
         self.resources = Resources(deps, self._own)
         self._lists: dict[str, tuple[View, tuple[ToolCard, ...], tuple[ToolCard, ...]]] = {}
 
@@ -298,6 +298,8 @@ class ToolDispatcher:
         if end.answer is not None:
             bought = None if found is None else (found.action, found.name)
             ending = None if found is None else self._ending(found.action)
+            if action is not None and not end.stored:
+                self._alternatives.note_success(action)
             end, left = await self._deps.wallet.after(end, bought, caller, labelled=bool(label))
             result = await self._deps.results.render(end, caller, ending=ending, remaining=left)
             # An answer that reaches nobody stays for whoever asks the same again.

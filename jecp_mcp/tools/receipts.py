@@ -68,9 +68,10 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
     if end.refunded:
         said += f". {came_back(end.refunded, end.amount)[:-1]}"
     # A kept answer's balance is that of another day.
-    balance = "" if end.stored or end.balance_after is None else f"; balance {format_usdc(end.balance_after)} USDC"
+    leaves = [] if end.stored or end.balance_after is None else [f"balance {format_usdc(end.balance_after)}"]
     if remaining is not None:
-        balance += f"; budget left {format_usdc(remaining)} USDC"
+        leaves.append(f"budget left {format_usdc(remaining)}")
+    balance = f"; {', '.join(leaves)} USDC" if leaves else ""
     call = f". Call {end.call_id}" if end.call_id else ""
     if end.copy is not None:
         call += f", copy {end.copy} of the same call"
@@ -109,9 +110,10 @@ def _free_call(end: CallEnd) -> int | None:
 def _metering(end: CallEnd) -> str:
     """How a price came about that was not known before; "" for one that was."""
     most = f"up to {format_usdc(end.reserved)} USDC was held" if end.amount < end.reserved else ""
-    by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
     used = ", ".join(f"{count} {unit.replace('_', ' ')}" for unit, count in _units(end))
-    words = "; ".join(filter(None, (by, used and f"used {used}", most)))
+    by = f"metered, {metering(end.offer.price)}" if end.offer is not None and end.offer.price.metered else ""
+    # By what it is metered is said by what was used.
+    words = "; ".join(filter(None, (f"metered, used {used}" if used else by, most)))
     return f" ({words})" if words else ""
 
 

@@ -205,9 +205,14 @@ class Results:
     def _file_line(self, stored: StoredArtifact) -> str:
         """A file in words: what it is, how large, where, until when, and how to have it."""
         what = f"{file_words.kind(stored.mime_type)}, {file_words.size(stored.size)}"
-        where = f", at {stored.path}" if self._store.shared_disk else ""
         until = iso(self._store.kept_until(stored))[:_DATE]
-        return f'File: {what}{where}, kept until {until}. Read it free: {FILE_TOOL} {{"uri":"{stored.uri}"}}'
+        how = f'{{"uri":"{stored.uri}"}}'
+        where = ""
+        if self._store.shared_disk:
+            # The path names the file; the receipt has the id that it is also read by.
+            where = f", at {stored.path}"
+            how = how if stored.call_id is None else "with this call_id"
+        return f"File: {what}{where}, kept until {until}. Read it free: {FILE_TOOL} {how}"
 
     def _add_notices(self, draft: _Draft, ending: str | None) -> None:
         # That an endpoint of the Hub ends is for whoever maintains this client, not for the model.

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mcp import Client
-
-from tests.acceptance.roads import SandboxHub, output_of
+from tests.acceptance.roads import SandboxHub
 
 INVOICE: Final = "inkwell_invoice_render"
 PRICE: Final = "0.05"
 ASKING: Final = {"mandate__approve_above_usdc": "0.01"}
 
 
-async def invoice(client: Client, **changed: Any) -> dict[str, Any]:
-    """Arguments that the tool takes: its own example, with what is `changed`."""
-    described = output_of(await client.call_tool("jecp_describe", {"tool": INVOICE}))
-    return {**described["examples"][0]["input"], **changed}
+def invoice(**changed: Any) -> dict[str, Any]:
+    """Arguments that the tool takes, with what is `changed`."""
+    item = {"description": "Oak shelf, oiled", "quantity": 3, "unit_price": 249.5}
+    parties = {"seller": {"name": "Atelier Brøndum ApS"}, "buyer": {"name": "Müller & Söhne GmbH"}}
+    return {"number": "INV-2041", "issued": "2026-11-21", "currency": "EUR", **parties, "items": [item], **changed}
 
 
 def paid(hub: SandboxHub) -> int:

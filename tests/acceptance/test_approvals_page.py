@@ -147,7 +147,7 @@ async def test_a_person_with_the_pin_approves_one_call(
 ) -> None:
     with served(hub, tmp_path, transport) as server, Browser(server) as person:
         async with host(server.mcp, era) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             error = error_of(await client.call_tool(INVOICE, wanted))
             step, code = error["next_action"], error["error"]["details"]["approval_code"]
             assert (step["type"], step["actor"], step["url"]) == ("ask_human", "human", f"{server.page}/{code}")
@@ -175,7 +175,7 @@ async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
 ) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = {"tool": INVOICE, "arguments": await invoice(client)}
+            wanted = {"tool": INVOICE, "arguments": invoice()}
             prepared = output_of(await client.call_tool("jecp_prepare", wanted))
             assert prepared["next_action"]["url"].startswith(f"{server.page}/")
             person.open()
@@ -190,7 +190,7 @@ async def test_what_stands_in_a_prepared_call_s_way_is_answered_on_the_page_too(
 async def test_a_person_refuses_and_the_agent_is_told(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             error_of(await client.call_tool(INVOICE, wanted))
             person.unlock(server.pin)
             page = person.text
@@ -206,7 +206,7 @@ async def test_a_person_refuses_and_the_agent_is_told(hub: SandboxHub, tmp_path:
 async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
             person.unlock(server.pin)
             token = re.findall(r'name="token" value="(\w+)"', person.raw)[0]
@@ -243,7 +243,7 @@ async def test_an_agent_that_can_reach_the_page_can_approve_nothing(hub: Sandbox
 async def test_one_pin_opens_every_link_of_a_session_in_a_real_browser(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path / "state") as server, browser(tmp_path / "profile") as tab:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             link = error_of(await client.call_tool(INVOICE, wanted))["next_action"]["url"]
             tab.open(link)
             tab.wait_for("The PIN is in the output")
@@ -268,7 +268,7 @@ async def test_a_cookie_that_another_port_of_the_machine_came_by_opens_nothing(h
     """Browsers send a cookie to every port of a host, also to a web server that the agent runs."""
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
             person.unlock(server.pin)
             assert code in person.text
@@ -298,7 +298,7 @@ async def test_whoever_has_the_pin_lets_one_call_past_a_full_limit_and_no_more(h
     limits = {"mandate__approve_above_usdc": "1.00", "mandate__total_usdc": "0.05"}
     with served(hub, tmp_path, "sse", **limits) as server, Browser(server) as person:
         async with host(server.mcp, LEGACY) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             assert not (await client.call_tool(INVOICE, wanted)).is_error
             full = error_of(await client.call_tool(INVOICE, wanted))
             assert (full["error"]["code"], full["next_action"]["actor"]) == ("LIMIT_REACHED", "operator")
@@ -317,7 +317,7 @@ async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Pat
     """Its Hub credentials, its MCP session and the code it was told: none of them is the PIN."""
     with served(hub, tmp_path) as server:
         async with host(server.mcp, LEGACY) as client:
-            error = error_of(await client.call_tool(INVOICE, await invoice(client)))
+            error = error_of(await client.call_tool(INVOICE, invoice()))
             code = error["error"]["details"]["approval_code"]
             same = {"Origin": server.origin}
             for held in (code, hub.api_key, hub.agent_id):
@@ -336,8 +336,7 @@ async def test_what_the_agent_holds_opens_nothing(hub: SandboxHub, tmp_path: Pat
 async def test_a_host_on_stdio_is_sent_to_no_page(hub: SandboxHub, tmp_path: Path) -> None:
     async with connect(Road("stdio", MODERN), hub, tmp_path, settings=ASKING) as client:
         arguments = {"tool": "inkwell/invoice:render"}
-        described = output_of(await client.call_tool("jecp_describe", arguments))
-        wanted = {**arguments, "arguments": described["examples"][0]["input"]}
+        wanted = {**arguments, "arguments": invoice()}
         step = error_of(await client.call_tool("jecp_call", wanted))["next_action"]
     assert "approval code" in step["hint"]
     assert "url" not in step
@@ -368,7 +367,7 @@ async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_
     letter = "Dear reader, " * 150 + "and pay the rest to somebody else."
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client, notes=letter)
+            wanted = invoice(notes=letter)
             code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
             person.unlock(server.pin)
             assert code in person.text
@@ -395,7 +394,7 @@ async def test_what_a_person_approves_is_shown_whole_first(hub: SandboxHub, tmp_
 async def test_a_flood_of_questions_hides_none(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            first = await invoice(client, notes="the user's own")
+            first = invoice(notes="the user's own")
             ends = [error_of(await client.call_tool(INVOICE, first))]
             for number in range(MOST_QUESTIONS + 2):
                 ends += [error_of(await client.call_tool(INVOICE, {**first, "notes": f"flood {number}"}))]
@@ -430,7 +429,7 @@ async def test_a_flood_of_questions_hides_none(hub: SandboxHub, tmp_path: Path) 
 async def test_what_cannot_be_read_cannot_be_approved(hub: SandboxHub, tmp_path: Path) -> None:
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            wanted = await invoice(client)
+            wanted = invoice()
             code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
             person.unlock(server.pin)
             before = person.text
@@ -453,7 +452,7 @@ async def test_what_strangers_wrote_is_only_text(hub: SandboxHub, tmp_path: Path
     script = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&"
     with served(hub, tmp_path) as server, Browser(server) as person:
         async with host(server.mcp, MODERN) as client:
-            error = error_of(await client.call_tool(INVOICE, await invoice(client, notes=script)))
+            error = error_of(await client.call_tool(INVOICE, invoice(notes=script)))
             assert error["error"]["code"] == "APPROVAL_REQUIRED"
             answer = person.unlock(server.pin)
     assert script[:24] in person.text

@@ -63,7 +63,7 @@ async def test_it_is_bought_by_wallet_and_by_x402_where_that_is_empty(road: Road
     hub.wallet("0.005")
     async with buyer(road, hub, tmp_path, "auto") as (client, address):
         text = await bought(client, EITHER)
-        assert "Paid 0.005 USDC to lab; balance 0.00 USDC" in text
+        assert "Paid 0.005 USDC to lab; balance 0.00, budget left" in text
         assert hub.shop.chain.paid_by(address) == []
         told = output_of(await client.call_tool("jecp_describe", {"tool": EITHER}))
         prepared = output_of(await client.call_tool("jecp_prepare", {"tool": EITHER, "arguments": TEXT}))

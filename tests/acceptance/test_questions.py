@@ -40,7 +40,7 @@ class SilentPerson:
 
 async def asked_for(client: Client, settings: Mapping[str, str]) -> tuple[dict[str, Any], int]:
     """Arguments whose purchase needs a person, and how many were bought first: a limit must be full to be passed."""
-    arguments = await invoice(client)
+    arguments = invoice()
     if settings is not PAST_THE_LIMIT:
         return arguments, 0
     assert not (await client.call_tool(INVOICE, arguments)).is_error

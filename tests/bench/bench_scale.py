@@ -213,8 +213,8 @@ async def _keys(client: Client, asked: Mapping[str, Sequence[tuple[frozenset[str
             for tool in await _ours(client, said):
                 if tool not in seen:
                     seen.add(tool)
-                    told = await client.call_tool("jecp_describe", {"tool": tool})
-                    yield tool, (told.structured_content or {})["action"]
+                    (told,) = (await client.read_resource(f"jecp://catalog/{tool}")).model_dump()["contents"]
+                    yield tool, json.loads(told["text"])["action"]
 
 
 if __name__ == "__main__":

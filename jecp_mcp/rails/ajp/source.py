@@ -69,7 +69,7 @@ def _offer(agent: AgentSettings) -> Offer:
         agent.id,
         Price(MicroUSDC(agent.max_usdc), "per_job", bounded=True),
         title=f"Hire {agent.name}",
-        description=f"{words} One job a call; the status of the call has the result of a long one.",
+        description=f"{words} The status of the call has the result of a long job.",
         input_schema=_schema(agent),
         timeout_ms=agent.max_seconds * 1000,
         source=SOURCE,
@@ -87,7 +87,7 @@ def _unlisted() -> Offer:
         title="Hire another agent",
         description=(
             "An agent that the operator did not list is hired for one job, once a person has agreed to it, each time. "
-            "The status of the call has the result of a long one."
+            "The status of the call has the result of a long job."
         ),
         input_schema={
             **schema,

@@ -51,6 +51,7 @@ class Alternatives:
         self._clock = clock
         self._permits = permits
         self._failed: dict[str, float] = {}
+        self._failed_actions: dict[str, float] = {}
 
     @property
     def none_known(self) -> bool:
@@ -59,9 +60,22 @@ class Alternatives:
 
     def note_failure(self, action: Offer) -> None:
         """Remember that an action's provider failed just now."""
-        if len(self._failed) >= _MOST_FAILURES:
-            self._failed.clear()
-        self._failed[action.payee] = self._clock.monotonic()
+        for failed, one in self._both(action):
+            if len(failed) >= _MOST_FAILURES:
+                failed.clear()
+            failed[one] = self._clock.monotonic()
+
+    def note_success(self, action: Offer) -> None:
+        """Forget that an action's provider failed: it has just answered."""
+        for failed, one in self._both(action):
+            failed.pop(one, None)
+
+    def failed_lately(self, action: Offer) -> bool:
+        """Whether this very action failed a short while ago, and was not had since."""
+        return self._is_recent(self._failed_actions.get(action.key))
+
+    def _both(self, action: Offer) -> tuple[tuple[dict[str, float], str], ...]:
+        return (self._failed, action.payee), (self._failed_actions, action.key)
 
     def same_task(self, action: Offer, *, highest_tier: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Actions that do the same, best first: of other providers or, with `highest_tier`, of any within that tier."""
@@ -71,7 +85,8 @@ class Alternatives:
             if other.payee == action.payee if highest_tier is None else tier > _rank(highest_tier):
                 continue
             # Likeness in steps: a little more of it outweighs no price.
-            ranked.append(((self._failed_lately(other), -round(alike * _STEPS), amount, tier), other))
+            failed = self._is_recent(self._failed.get(other.payee))
+            ranked.append(((failed, -round(alike * _STEPS), amount, tier), other))
         return self._entries(other for _, other in sorted(ranked, key=lambda one: one[0]))
 
     def within(self, most: MicroUSDC, action: Offer) -> Sequence[Mapping[str, Any]]:
@@ -127,8 +142,7 @@ class Alternatives:
                 break
         return made
 
-    def _failed_lately(self, action: Offer) -> bool:
-        at = self._failed.get(action.payee)
+    def _is_recent(self, at: float | None) -> bool:
         return at is not None and self._clock.monotonic() - at < FAILURE_SECONDS
 
 

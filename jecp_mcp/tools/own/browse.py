@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -18,7 +18,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc, parse_usdc
 from jecp_mcp.tools.codes import INVALID_ARGUMENTS
 from jecp_mcp.tools.own.definitions import DEFAULT_RESULTS, MAX_RESULTS
 from jecp_mcp.tools.own.left_out import left_out_words, unlisted_words
-from jecp_mcp.tools.own.lifting import said_once
+from jecp_mcp.tools.own.lifting import in_short, said_once
 from jecp_mcp.tools.own.lookup import REASON_LENGTH
 from jecp_mcp.tools.own.outages import nothing_known, outage_notices
 from jecp_mcp.tools.own.wallet import Wallet
@@ -29,26 +29,31 @@ from jecp_mcp.tools.publishing.cleaning import (
     safe_text,
     title_of,
 )
-from jecp_mcp.tools.publishing.pricing import price_words
+from jecp_mcp.tools.publishing.pricing import price_note, price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
 from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.json_values import TooMany, Unreadable, Values
+from jecp_mcp.tools.schemas.type_notation import is_described, type_notation
 from jecp_mcp.wire.jecp.tiers import TIERS
 
 _SUMMARY: Final = 140
 _DESCRIPTION: Final = 600
 _EXAMPLES: Final = 1
 _EXAMPLE_LENGTH: Final = 1_500
-_EXAMPLE_TEXT: Final = 60
+_EXAMPLE_TEXT: Final = 40
+_EXAMPLE_ITEMS: Final = 3
 _MAX_EFFECTS: Final = 8
 _MOST_ASIDE: Final = 3
+_FEW: Final = 3
+"""Of so many matches it is told which arguments they need; one of more is described before it is bought."""
 _MOST_NEEDED: Final = 8
 _NAME: Final = 40
 _TITLE: Final = 80
-_PLAIN_TYPES: Final = ("string", "number", "integer", "boolean")
 _WORD: Final = re.compile(r"[^\W_]+")
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_-]")
+"""What of an action's key stands as an underline in its tool's name."""
 _SENTENCE: Final = re.compile(r"(?<=[^.\s]{2}[.!?])\s+(?=[^a-z\s])")
 """Where a sentence ends: behind more than an initial, and before no small letter."""
 _SHORT: Final = 2
@@ -75,11 +80,13 @@ async def search(
     arguments: Mapping[str, Any],
     principal: Principal,
     held: Collection[str] = (),
+    failed: Callable[[Offer], bool] = lambda _: False,
 ) -> dict[str, Any]:
-    """The matches as ``jecp_search`` shows them; what the mandate denies comes last.
+    """The matches as ``jecp_search`` shows them; what failed lately, or the mandate denies, comes last.
 
     Args:
         held: the tools that stand in the asker's list; what is said of them there is not said again.
+        failed: whether an action's provider failed a short while ago.
 
     Raises:
         ToolFault: ``INVALID_ARGUMENTS`` when the price is no amount; an outage's code when nothing is known because of
@@ -105,16 +112,18 @@ async def search(
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
         # What stands in the way comes first, and nothing where nothing does, as mostly: that costs the model no tokens.
         head = {"tool": name, **{key: one for key, one in allowed.items() if one}}
+        head |= {"failed_lately": True} if failed(action) else {}
         asked = bool(arguments.get("query"))
         if name in held:
             entries.append(head | _listed_entry(action, registry, why=asked))
         else:
-            entries.append(head | _found_entry(action, name, registry, wallet.most(action, name), whole=asked))
-    entries.sort(key=lambda entry: DENIED_BY_POLICY in entry.get("blocked_by", ()))
+            few = asked and len(shown) <= _FEW
+            entries.append(head | _found_entry(action, name, registry, wallet.most(action, name), whole=asked, few=few))
+    entries.sort(key=lambda entry: (DENIED_BY_POLICY in entry.get("blocked_by", ()), "failed_lately" in entry))
     aside = [_set_aside(registry, action) for action, name in names if name is None][:_MOST_ASIDE]
     answer: dict[str, Any] = {"results": entries, "total": found.total}
     if lifting := said_once(entries):
-        answer["lifted_by"] = lifting
+        answer |= in_short({"lifted_by": lifting})
     left_off = found.total - offset - len(found.hits)
     if left_off > 0:
         answer |= {"left_off": left_off, "next_offset": offset + len(found.hits)}
@@ -170,14 +179,11 @@ def description(
     """
     action = on_shelf.action
     words = provider_words(action, _DESCRIPTION)
-    made = {"tool": on_shelf.name, **allowed, **_entry(action, on_shelf.name, registry, words)}
+    made: dict[str, Any] = {"tool": on_shelf.name, **(in_short(allowed) if brief else allowed)}
+    made |= _entry(action, on_shelf.name, registry, words)
     if not action.price.kind.exact:
-        made["price"] = price_words(action, most)
-    made |= _provider(action, on_shelf.name)
-    made["action"] = clean(action.key, 200, one_line=True)
-    if action.version:
-        made["version"] = clean(action.version, 40, one_line=True)
-        made["versions_on_sale"] = [] if is_withdrawn(action) else [made["version"]]
+        made["price"] = price_note(action, most) if brief else price_words(action, most)
+    made |= _provider(action, on_shelf.name) | _identity(on_shelf, brief=brief)
     if action.streaming:
         made["streaming"] = True
     if words:
@@ -187,19 +193,42 @@ def description(
         made["side_effects"] = effects[:_MAX_EFFECTS]
     if returns := return_words(action):
         made["returns"] = returns
-    schema = on_shelf.card.input_schema
-    made["input_schema"] = jsontext.plain(concise(schema, on_shelf.name) if brief else schema)
+    made |= _takes(on_shelf, brief=brief)
     left = [*on_shelf.card.left_to_hub, *left]
     if left:
         made["checked_by_hub_only"] = left[:MOST_LEFT] + (
             [f"{len(left) - MOST_LEFT} more"] if len(left) > MOST_LEFT else []
         )
-    # What cannot be bought needs none, nor do plain arguments whose descriptions say what they are.
-    needless = brief and (DENIED_BY_POLICY in allowed.get("blocked_by", ()) or _is_plain(action.input_schema))
+    # What cannot be bought needs none, nor do arguments whose descriptions say what they are.
+    needless = brief and (DENIED_BY_POLICY in allowed.get("blocked_by", ()) or is_described(action.input_schema))
     examples = [] if needless else _examples(action)
     if examples:
-        made["examples"] = list(map(_with_short_texts, examples)) if brief else examples
+        made["examples"] = list(map(_shortened, examples)) if brief else examples
     return made
+
+
+def _identity(on_shelf: PublishedTool, *, brief: bool) -> dict[str, Any]:
+    """What it is at the Hub; for a model without what the tool's name says, or what can only be so."""
+    action, made = on_shelf.action, dict[str, Any]()
+    if not brief or _NO_NAME.sub("_", action.key) != on_shelf.name:
+        made["action"] = clean(action.key, 200, one_line=True)
+    if action.version:
+        made["version"] = clean(action.version, 40, one_line=True)
+        if is_withdrawn(action):
+            made["versions_on_sale"] = []
+        elif not brief:
+            made["versions_on_sale"] = [made["version"]]
+    return made
+
+
+def _takes(on_shelf: PublishedTool, *, brief: bool) -> dict[str, Any]:
+    """What it takes: for a model in fewer words than a schema needs, where they say all of it."""
+    schema = on_shelf.card.input_schema
+    if not brief:
+        return {"input_schema": jsontext.plain(schema)}
+    short = concise(schema, on_shelf.name)
+    notation = type_notation(short)
+    return {"input_schema": jsontext.plain(short)} if notation is None else {"arguments": notation}
 
 
 def _set_aside(registry: ToolRegistry, action: Offer) -> dict[str, Any]:
@@ -212,19 +241,28 @@ def _set_aside(registry: ToolRegistry, action: Offer) -> dict[str, Any]:
     }
 
 
-def _found_entry(action: Offer, name: str, registry: ToolRegistry, most: MicroUSDC, *, whole: bool) -> dict[str, Any]:
-    """What is told of a match of which nothing stands in the asker's list; `whole` is not only its first sentence."""
+def _found_entry(
+    action: Offer, name: str, registry: ToolRegistry, most: MicroUSDC, *, whole: bool, few: bool
+) -> dict[str, Any]:
+    """What is told of a match of which nothing stands in the asker's list.
+
+    Args:
+        action, name, registry, most: as `description` has them.
+        whole: whether more is told than what it does in a sentence, and what it costs.
+        few: whether there are so few matches that what each takes is told too.
+    """
     summary = provider_words(action, _SUMMARY, one_line=True) or title_of(action)
     if not whole:
         summary = _SENTENCE.split(summary, maxsplit=1)[0]
     made = _entry(action, name, registry, summary)
-    made |= _provider(action, name)
+    if not action.price.kind.exact:
+        made["price"] = price_note(action, most)
+    if whole:
+        made |= _provider(action, name)
     made["summary"] = summary
     needed = action.input_schema.get("required")
-    if isinstance(needed, list) and needed:
+    if few and isinstance(needed, list) and needed:
         made["needs"] = [clean(str(one), _NAME, one_line=True) for one in needed[:_MOST_NEEDED]]
-    if not action.price.kind.exact:
-        made["price"] = price_words(action, most)
     return made
 
 
@@ -275,17 +313,6 @@ def _ending(action: Offer, registry: ToolRegistry) -> dict[str, Any]:
     return made | {"replaced_by": named or "none named"}
 
 
-def _is_plain(schema: Mapping[str, Any]) -> bool:
-    """Whether each argument is a described text, number or choice."""
-    properties = schema.get("properties")
-    if not isinstance(properties, Mapping) or not properties:
-        return False
-    return all(
-        isinstance(one, Mapping) and one.get("type") in _PLAIN_TYPES and one.get("description")
-        for one in properties.values()
-    )
-
-
 def _examples(action: Offer) -> list[Any]:
     """The provider's first examples that are short enough to be worth their tokens."""
     shown: list[Any] = []
@@ -301,15 +328,15 @@ def _examples(action: Offer) -> list[Any]:
     return shown
 
 
-def _with_short_texts(value: Any) -> Any:
-    """An example with its long texts cut: how they look is said by how they begin."""
+def _shortened(value: Any) -> Any:
+    """An example with its long texts and lists cut: how they look is said by how they begin."""
     match value:
         case str() if len(value) > _EXAMPLE_TEXT:
             return f"{value[:_EXAMPLE_TEXT]}…"
         case Mapping():
-            return {name: _with_short_texts(one) for name, one in value.items()}
+            return {name: _shortened(one) for name, one in value.items()}
         case list():
-            return list(map(_with_short_texts, value))
+            return list(map(_shortened, value[:_EXAMPLE_ITEMS])) + ["…"] * (len(value) > _EXAMPLE_ITEMS)
     return value
 
 

@@ -76,7 +76,7 @@ _CARDS: Final = (
     ToolCard(
         name="jecp_describe",
         title="Describe an action",
-        description="Free. An action's input schema, examples, price, provider, and whether the limits allow it now.",
+        description="Free. An action's arguments, examples, price, provider, and whether the limits allow it now.",
         input_schema=_object({"tool": _TOOL}, "tool"),
         read_only=True,
         idempotent=True,

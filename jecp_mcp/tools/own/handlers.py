@@ -28,6 +28,7 @@ from jecp_mcp.settings.command_lines import PLAIN, CommandLine
 from jecp_mcp.tools.artifact_store import ArtifactStore
 from jecp_mcp.tools.codes import ALREADY_REGISTERED, CALL_NOT_FOUND, CREDENTIALS_NOT_STORED
 from jecp_mcp.tools.error_results import message_of, next_action_object
+from jecp_mcp.tools.next_actions.alternatives import Alternatives
 from jecp_mcp.tools.next_actions.case import Context
 from jecp_mcp.tools.next_actions.selection import choose
 from jecp_mcp.tools.own import browse, files, refunds
@@ -56,15 +57,11 @@ _LOOK_SECONDS: Final = 1.0
 
 _GIVE_LINK: Final = "Give this link to the user."
 _THEN: Final = (
-    "When they say that they have paid, repeat the call that needed money, if one did; the balance that is shown "
-    "changes with the next answer."
+    "When they say that they have paid, repeat the call that needed money, if one did; its answer has the new balance."
 )
-_TOPUP_NOTE: Final = (
-    "This puts money into the wallet and raises no limit: those are the operator's. The link works once, as a rule for "
-    "a day; ask for another when it has ended."
-)
-_HELD: Final = frozenset({"held_usdc", "in_doubt_usdc"})
-_ZERO: Final = format_usdc(0)
+_TOPUP_NOTE: Final = "It raises no limit: those are the operator's. The link works once, as a rule for a day."
+_HELD: Final = frozenset({"held_usdc", "in_doubt_usdc", "open_holds"})
+_NOTHING_HELD: Final[tuple[object, ...]] = (format_usdc(0), [])
 _AFTER_LINK: Final = {
     Decision.ACCEPTED: (
         "await_payment",
@@ -101,8 +98,9 @@ class ToolDeps:
 class OwnTools:
     """The own tools but ``jecp_call``, which is the dispatcher's."""
 
-    def __init__(self, deps: ToolDeps, check: ArgumentChecks, lookup: Lookup) -> None:
+    def __init__(self, deps: ToolDeps, check: ArgumentChecks, lookup: Lookup, alternatives: Alternatives) -> None:
         self._deps = deps
+        self._failed = alternatives.failed_lately
         self._check = check
         self._lookup = lookup
         self.cards = by_name(deps.hubs.names)
@@ -129,7 +127,14 @@ class OwnTools:
                 await deps.offers.look_again()
                 held = deps.views.listed(caller.host) if caller.holds_list else frozenset[str]()
                 made = await browse.search(
-                    deps.registry, deps.finder, deps.wallet, deps.offers, arguments, caller.principal, held
+                    deps.registry,
+                    deps.finder,
+                    deps.wallet,
+                    deps.offers,
+                    arguments,
+                    caller.principal,
+                    held,
+                    self._failed,
                 )
                 self._mark(made["results"], caller)
             case "jecp_describe":
@@ -174,6 +179,11 @@ class OwnTools:
             on_shelf, self._deps.registry, left, allowed=allowed, most=most, brief=caller.holds_list
         )
         self._mark([made], caller)
+        if self._failed(action):
+            made["failed_lately"] = True
+        if caller.holds_list and made["tool"] == tool:
+            # It stands in the question.
+            del made["tool"]
         away = [one for one in self._deps.offers.outages if one.source == action.source]
         if away:
             made["unreachable"] = outage_notices(away)
@@ -188,7 +198,7 @@ class OwnTools:
         await self._deps.offers.look_again()
         whole = await self._deps.wallet.overview(principal)
         # That nothing is held goes without saying.
-        made = {name: one for name, one in whole.items() if name not in _HELD or one != _ZERO}
+        made = {name: one for name, one in whole.items() if name not in _HELD or one not in _NOTHING_HELD}
         away, left_out = self._deps.offers.outages, left_out_words(self._deps.offers.current)
         if left_out is not None:
             made["left_out"] = left_out

@@ -11,6 +11,7 @@ import anyio
 from jecp_mcp.calls.ends import kept_answer
 from jecp_mcp.calls.ports import Caller
 from jecp_mcp.calls.reader import Reader
+from jecp_mcp.clock import iso_seconds
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, State
@@ -30,7 +31,6 @@ _ASKED_LENGTH: Final = 48
 _GOT_LENGTH: Final = 48
 """The most characters of how its result begins."""
 _LARGE: Final = 65_536
-_SECOND: Final = len("2027-01-31T12:00:00")
 
 
 async def latest_calls(
@@ -65,7 +65,7 @@ async def _in_short(reader: Reader, row: CallRow, files: Mapping[str, Sequence[s
         files: addresses by call.
     """
     made = call_summary(row)
-    made["created_at"] = f"{made['created_at'][:_SECOND]}Z"
+    made["created_at"] = iso_seconds(row.created_at)
     made.pop("transaction_id", None)
     if row.state is State.SETTLED and "charged_usdc" in made:
         del made["state"], made["charged"]

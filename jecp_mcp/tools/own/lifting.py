@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 
@@ -30,6 +30,15 @@ def lifted_by(codes: Iterable[str], *, never_room: bool = False) -> dict[str, st
     """
     who = {**_WHO, LIMIT_REACHED: _OPERATOR} if never_room else _WHO
     return {code: who.get(code, _OPERATOR) for code in codes}
+
+
+def in_short(allowed: Mapping[str, Any]) -> dict[str, Any]:
+    """What is allowed, without what is empty; several codes that the operator alone can lift are the ``others``."""
+    made = {key: one for key, one in allowed.items() if one}
+    who = made.get("lifted_by", {})
+    if sum(one == _OPERATOR for one in who.values()) > 1:
+        made["lifted_by"] = {code: one for code, one in who.items() if one != _OPERATOR} | {"others": _OPERATOR}
+    return made
 
 
 def said_once(rows: Iterable[dict[str, object]]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from jecp_mcp import jsontext
 from jecp_mcp.calls.codes import APPROVAL_REQUIRED, LIMIT_REACHED
 from jecp_mcp.calls.prepared import Preparation
-from jecp_mcp.clock import iso
+from jecp_mcp.clock import iso, iso_seconds
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.jsontext import NOTHING
@@ -25,7 +25,7 @@ from jecp_mcp.tools.next_actions.catalog_lookups import cheaper_found
 from jecp_mcp.tools.next_actions.human_approval import only_the_user
 from jecp_mcp.tools.own.lifting import BALANCE_TOO_LOW, TIER_MISSING, lifted_by
 from jecp_mcp.tools.publishing.cleaning import clean, provider_of, safe_text, unchecked_words
-from jecp_mcp.tools.publishing.pricing import price_words
+from jecp_mcp.tools.publishing.pricing import price_note
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool
 from jecp_mcp.tools.question_log import QUESTIONS
 from jecp_mcp.tools.schemas.arguments import Problem
@@ -94,11 +94,10 @@ def summary(
         **({"blocked_by": blocked, "lifted_by": lifting} if blocked else {}),
         **({"no_approval_with": lower} if APPROVAL_REQUIRED in blocked and lower is not None else {}),
         "price_usdc": None if call.quote.kind is QuoteKind.UNKNOWN else format_usdc(call.quote.amount),
-        "at_most_usdc": format_usdc(call.hold),
-        **({} if call.quote.kind.exact else {"price": price_words(found.action, call.hold)}),
+        **_bounds(found.action, call.quote.kind, call.hold),
         **({} if free is None else {"free_call": free}),
         **({"paid_with": allowed["paid_with"]} if "paid_with" in allowed else {}),
-        "expires_at": iso(grant.expires_at),
+        "expires_at": iso_seconds(grant.expires_at),
         "provider": _provider_facts(found.action),
     }
     if issues:
@@ -107,6 +106,11 @@ def summary(
     tier = clean(found.action.tier, 20, one_line=True) if TIER_MISSING in blocked else None
     told["next_action"] = next_action_object(_next(found, made, balance, page, offers, can_ask=can_ask, tier=tier))
     return told
+
+
+def _bounds(action: Offer, kind: QuoteKind, hold: MicroUSDC) -> dict[str, str]:
+    """The most that it may come to, where that is not its price."""
+    return {} if kind.exact else {"at_most_usdc": format_usdc(hold), "price": price_note(action, hold)}
 
 
 def standing_issues(made: Preparation, low_balance: Sequence[Issue] = ()) -> list[Issue]:

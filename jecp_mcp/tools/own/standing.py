@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jecp_mcp.calls.ends import kept_answer
 from jecp_mcp.calls.reader import Reader
-from jecp_mcp.clock import iso
+from jecp_mcp.clock import iso_seconds
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED
 from jecp_mcp.money import MicroUSDC, format_usdc
@@ -22,8 +22,8 @@ _ANSWERS: Final = 3
 """In how many of the latest answers, and of those of the Hub's own actions, the agent's standing is looked for."""
 
 _TOLD_BY_HUB: Final = ("balance_usdc", "free_calls_remaining", "trust_tier")
-_NEVER_CALLED: Final = "What is null the Hub tells with a purchase, and nothing was bought from here yet."
-_NOT_TOLD: Final = "What is null the Hub did not tell with the latest purchases; it may with a later one."
+_NEVER_CALLED: Final = "Null: the Hub tells it with a purchase, and nothing was bought from here yet."
+_NOT_TOLD: Final = "Null: the Hub did not tell it with the latest purchases."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Standing:
         """The same as ``jecp_wallet`` shows it; amounts are decimal text in USDC."""
         made: dict[str, Any] = {"balance_usdc": None}
         if self.balance is not None:
-            made = {"balance_usdc": format_usdc(self.balance), "balance_at": iso(self.balance_at)}
+            made = {"balance_usdc": format_usdc(self.balance), "balance_at": iso_seconds(self.balance_at)}
         made |= {"free_calls_remaining": None, "trust_tier": None} | dict(self.status)
         if any(made[name] is None for name in _TOLD_BY_HUB):
             made["not_known"] = _NOT_TOLD if self.bought else _NEVER_CALLED

@@ -54,8 +54,8 @@ _WINDOWS: Final[Mapping[Window, str]] = {
     Window.MONTH: "rolling 30 days",
     Window.TOTAL: "for good",
 }
-_RETURNS_NOTE: Final = "At resets_at returns_usdc of a rolling limit comes back, the rest as later calls leave it. "
-_LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat: no tool here can, nor does a top-up."
+_RETURNS_NOTE: Final = "returns_usdc comes back at resets_at, the rest later. "
+_LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat; a top-up does not."
 
 
 class Wallet:

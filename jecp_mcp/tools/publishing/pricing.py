@@ -47,6 +47,14 @@ def price_words(offer: Offer, most: MicroUSDC | None = None) -> str:
     return f"Metered: {metering(price)}; {base}{bound or ' USDC per call'}"
 
 
+def price_note(offer: Offer, most: MicroUSDC) -> str:
+    """What beside its amount is to be known of a price that is not exact, for a model; `most` is in micro-USDC."""
+    price = offer.price
+    if price.amount is None:
+        return price_words(offer, most)
+    return "at most" if price.bounded else f"{metering(price)}; at most {format_usdc(most)} USDC per call"
+
+
 def price_kind(price: Price) -> str:
     """What is known of a price, in one word: ``exact``, ``most``, ``metered`` or ``unknown``."""
     if price.amount is None:

@@ -20,11 +20,11 @@ _NAME: Final = 40
 _LENGTH: Final = 400
 _FILE: Final = "contentEncoding"
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "number or null"})
-"""What is left out within a field, whose names say enough."""
+"""What is left out: the field's name says enough."""
 
 
 def return_words(action: Offer) -> str:
-    """One line such as ``rows (integer), columns [{name, missing, outliers}]``; ``""`` where nothing is said."""
+    """One line such as ``rows, columns [{name, missing, outliers}]``; ``""`` where nothing is said."""
     said = _fields(action.output_schema, _DEPTH) or _kind(action.output_schema, _DEPTH)
     return safe_text(said, _LENGTH, one_line=True)
 
@@ -41,7 +41,7 @@ def _fields(schema: Mapping[str, Any], depth: int) -> str:
 def _field(name: str, schema: object, depth: int) -> str:
     shown = clean(name, _NAME, one_line=True)
     kind = _kind(schema, depth - 1) if isinstance(schema, Mapping) else ""
-    if not kind or (depth < _DEPTH and kind in _TYPES):
+    if not kind or kind in _TYPES:
         return shown
     return f"{shown} {kind}" if kind.startswith(("{", "[")) else f"{shown} ({kind})"
 

@@ -47,7 +47,7 @@ _LONG: Final = 50_000
 _MANY: Final = 1_000
 """A number so large, a text so long and a list of so many bound nothing that a model writes."""
 
-_SHOWN: Final = {
+FORMS: Final[Mapping[str, str]] = {
     r"^\d{4}-\d{2}-\d{2}$": "YYYY-MM-DD",
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "YYYY-MM-DD",
     "^[A-Z]{3}$": "ISO 4217",
@@ -134,7 +134,7 @@ def _says_nothing(schema: Schema, key: str, value: Any) -> bool:
         case "minLength" | "maxLength" if isinstance(pattern, str) and value == _length(pattern):
             return True
         case "pattern":
-            shown = _SHOWN.get(value) if isinstance(value, str) else None
+            shown = FORMS.get(value) if isinstance(value, str) else None
             return shown is not None and _names_form(str(schema.get("description")), shown)
     return not isinstance(value, bool) and isinstance(value, int | float) and _is_far(key, value)
 

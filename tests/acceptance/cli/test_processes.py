@@ -421,8 +421,7 @@ async def test_serve_with_a_sandbox_sells_for_test_money_and_spares_the_real_bud
         tool = found["results"][0]["tool"]
         sandbox = HubRecord(tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite").hub
         assert sandbox is not None
-        described = output_of(await client.call_tool("jecp_describe", {"tool": tool}))
-        arguments = example_of(sandbox.url, described["action"])
+        arguments = example_of(sandbox.url, "inkwell/thumbnail:make")
         output_of(await client.call_tool("jecp_call", {"tool": tool, "arguments": arguments}))
     rows = await anyio.to_thread.run_sync(lambda: command(tmp_path, "ledger", "--json").stdout)
     assert json.loads(rows) == []

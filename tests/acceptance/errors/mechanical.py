@@ -45,9 +45,10 @@ async def run(
         said = result.structured_content
         assert said is not None
         if following is not None and not result.is_error and not _is_answer(result, following, asked):
-            following = None
+            # What was asked of a tool is not said again by its answer.
+            known, following = {**following[1], **said}, None
             if "next_action" not in said:
-                asked = _mended(asked, said, tried)
+                asked = _mended(asked, known, tried)
                 continue
         if "next_action" not in said:
             ended.how, ended.answer = "answered", result
@@ -86,7 +87,7 @@ def _mended(asked: Asked, said: Mapping[str, Any], tried: set[str]) -> Asked:
         fitting = [hit for hit in found if set(hit.get("needs", ())) <= arguments.keys()]
         tool = next((hit["tool"] for hit in [*fitting, *found]), tool)
         tried.add(tool)
-    elif "input_schema" in said:
+    elif {"arguments", "input_schema"} & said.keys():
         if said["tool"] == tool and said.get("examples"):
             arguments = said["examples"][0]["input"]
         tool = said["tool"]

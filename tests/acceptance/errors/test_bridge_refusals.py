@@ -117,9 +117,10 @@ async def test_a_limit_that_refills_says_when_and_repeats_the_very_call(strict: 
 
 async def test_a_search_for_a_cheaper_action_finds_only_what_the_limit_allows(strict: Client) -> None:
     refused = await strict.call_tool("bolt_shrine_write", EXAMPLE)
-    others = error_of(refused)["next_action"]["alternatives"]
+    step = error_of(refused)["next_action"]
+    others = step["alternatives"]
     shown = output_of(await follow(strict, refused))
-    assert shown["tool"] == others[0]["tool"]
+    assert step["arguments"] == {"tool": others[0]["tool"]}
     assert all(Decimal(one["price_usdc"]) <= Decimal("0.05") for one in (shown, *others))
 
 

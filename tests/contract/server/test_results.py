@@ -63,7 +63,7 @@ async def test_each_client_gets_its_receipt_and_no_file_that_floods_its_prompt(
             result = await client.call_tool(TOOL, {"n": 1})
         assert [part.type for part in result.content] == blocks
         text = result.content[0].text  # type: ignore[union-attr]
-        assert text.startswith("Paid 0.05 USDC to docs; balance 0.43 USDC; budget left 1.95 USDC. Call call_0001.\n")
+        assert text.startswith("Paid 0.05 USDC to docs; balance 0.43, budget left 1.95 USDC. Call call_0001.\n")
         assert base64.b64encode(FILES[kind]).decode() not in text
         # What would keep this client from seeing the image is left out.
         if (name, kind) == ("claude-code", "png"):
@@ -72,7 +72,8 @@ async def test_each_client_gets_its_receipt_and_no_file_that_floods_its_prompt(
         assert result.structured_content is not None
         receipt = {"call_id": "call_0001", "charged": "yes", "amount_usdc": "0.05", "remaining_usdc": "1.95"}
         assert result.structured_content["receipt"] == receipt
-        assert result.structured_content["files"][0]["uri"] in text
+        # Its path, and what it is read by, are its id.
+        assert result.structured_content["files"][0]["uri"][-32:] in text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from jecp_mcp.money import ZERO, MicroUSDC
 from jecp_mcp.rails.base import StoredRequest
 from jecp_mcp.settings import ToolSettings
 
-from .shop import ACTIONS, INVOICE, Account, action, charged, opened
+from .shop import ACTIONS, INVOICE, Account, action, charged, opened, refusing
 from .test_dispatch import ME, error, receipt, told
 
 pytestmark = pytest.mark.anyio
@@ -58,11 +58,13 @@ async def test_what_stands_in_the_list_is_not_told_again(tmp_path: Path, mode: A
     async with opened(tmp_path, mandate={"deny": ["media/*"]}, goods=GOODS, tools=ToolSettings(mode=mode)) as shop:
         every = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, host))
         some = told(await shop.dispatcher.call("jecp_search", {"query": "complete"}, host))
+        rendering = told(await shop.dispatcher.call("jecp_search", {"query": "video"}, host))["results"]
         whole = told(await shop.dispatcher.call("jecp_search", {"limit": 20}, ME))
     rows = {one["tool"]: one for one in every["results"]}
     assert (rows["stats_count"] == {"tool": "stats_count", "price_usdc": "0.005"}) == listed
     # What is denied is not in the list.
-    assert {"summary", "needs"} <= rows["media_video_render"].keys()
+    assert {"summary", "blocked_by"} <= rows["media_video_render"].keys()
+    assert [("summary" in one, "needs" in one) for one in rendering] == [(True, True)]
     assert ("tool list" in every.get("note", "")) == listed
     assert ("All of these" in some.get("note", "")) == listed
     assert (some["results"][0].get("title"), "summary" in some["results"][0]) == (
@@ -80,12 +82,15 @@ async def test_a_model_is_described_an_action_without_what_goes_without_saying(t
             told(await shop.dispatcher.call("jecp_describe", {"tool": tool}, replace(ME, holds_list=True)))
             for tool in ("stats_count", "stats_sort")
         ]
+        asked = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats:count"}, replace(ME, holds_list=True)))
         whole = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_count"}, ME))
         wrong = error(await shop.dispatcher.call("stats_count", {"of": ""}, ME))
         other = error(await shop.dispatcher.call("stats_count", {"of": "a", "to": "b"}, ME))
-    short = {"type": "object", "properties": {"of": {"type": "string", "description": "The text"}}}
-    assert brief["input_schema"] == short
-    assert whole["input_schema"] == plain.input_schema
+    assert (brief["arguments"], "input_schema" in brief) == ("of?: string // The text", False)
+    assert (whole["input_schema"], "arguments" in whole) == (plain.input_schema, False)
+    assert {"tool", "action", "blocked_by", "versions_on_sale"} & brief.keys() == set(), "these go without saying"
+    assert (asked["tool"], asked["arguments"]) == ("stats_count", brief["arguments"])
+    assert whole["blocked_by"] == []
     assert ("examples" in brief, "examples" in more, "examples" in whole) == (False, True, True)
     assert [one["error"]["code"] for one in (wrong, other)] == ["INVALID_ARGUMENTS"] * 2, "it is checked all the same"
 
@@ -103,7 +108,12 @@ async def test_a_tier_that_nobody_knows_to_be_missing_is_said_to_be_unknown(tmp_
 async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     mandate = {"deny": ["media/*"], "approve_above_usdc": "0.02", "daily_usdc": "0.04"}
     async with opened(tmp_path, mandate=mandate) as shop:
-        described = told(await shop.dispatcher.call("jecp_describe", {"tool": "media_video_render"}, ME))
+        described, brief = [
+            told(
+                await shop.dispatcher.call("jecp_describe", {"tool": "media_video_render"}, replace(ME, holds_list=one))
+            )
+            for one in (False, True)
+        ]
         buying = {"tool": "media_video_render", "arguments": {"n": 1}}
         refused = error(await shop.dispatcher.call("jecp_prepare", buying, ME))
         buying = {"tool": "docs_invoice_render", "arguments": {"n": 1}}
@@ -115,6 +125,10 @@ async def test_everything_in_the_way_is_said_at_once(tmp_path: Path) -> None:
     who = dict.fromkeys(everything, "operator") | {"APPROVAL_REQUIRED": "user"}
     assert described["lifted_by"] == refused["error"]["details"]["lifted_by"] == who
     assert prepared["lifted_by"] == {"LIMIT_REACHED": "operator", "APPROVAL_REQUIRED": "user"}
+    assert (brief["blocked_by"], brief["lifted_by"]) == (
+        everything,
+        {"APPROVAL_REQUIRED": "user", "others": "operator"},
+    )
 
 
 async def test_a_search_says_once_who_can_lift_what_and_of_a_row_what_is_otherwise_there(tmp_path: Path) -> None:
@@ -266,3 +280,23 @@ async def test_what_needs_a_higher_tier_and_what_streams_is_found_by_asking_for_
     assert names == {"silver": ["stats_rank"], "platinum": [], "streams": ["docs_invoice_stream"], "neither": []}
     assert found["neither"]["hint"].endswith("Search without them to see whether there is any.")
     assert refused["error"]["code"] == "INVALID_ARGUMENTS"
+
+
+async def test_what_failed_lately_is_found_last_and_marked_until_it_answers(tmp_path: Path) -> None:
+    ends = iter([refusing("PROVIDER_UNREACHABLE"), None, None])
+
+    def script(request: StoredRequest, _replay: bool) -> Outcome:
+        return next(ends) or charged(request)
+
+    twin = replace(OWN, action="tally", price=Price(MicroUSDC(5_001)))
+    async with opened(tmp_path, script, goods=(OWN, twin)) as shop:
+        found = []
+        for _ in range(3):
+            found.append(told(await shop.dispatcher.call("jecp_search", {"query": "count words"}, ME))["results"])
+            described = told(await shop.dispatcher.call("jecp_describe", {"tool": "stats_tally"}, ME))
+            assert described.get("failed_lately") == found[-1][-1].get("failed_lately")
+            await shop.dispatcher.call("stats_tally", {"n": len(found)}, ME)
+    assert [[one["tool"] for one in rows] for rows in found] == [
+        ["stats_tally", "stats_count"], ["stats_count", "stats_tally"], ["stats_tally", "stats_count"],
+    ]  # fmt: skip
+    assert [[one.get("failed_lately") for one in rows] for rows in found] == [[None, None], [None, True], [None, None]]

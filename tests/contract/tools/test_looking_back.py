@@ -141,7 +141,7 @@ async def test_what_ends_says_when_and_what_replaces_it_and_is_found_by_itself(t
     assert (bill["withdrawn"], bill["replaced_by"]) == (True, "docs_invoice_render")
     assert (summary["withdrawn_at"], summary["replaced_by"]) == ("2027-01-01T00:00:00Z", "none named")
     assert "withdrawn" not in summary
-    assert described["returns"] == "gist (string)"
+    assert described["returns"] == "gist"
     assert (described["versions_on_sale"], gone["versions_on_sale"]) == (["1.0.0"], [])
     assert none["hint"] == "Nothing that matches is withdrawn or about to be."
 

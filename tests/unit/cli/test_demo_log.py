@@ -41,7 +41,7 @@ def test_in_a_terminal_no_line_is_wider_than_it_and_no_id_is_broken(monkeypatch:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.stdout", shown)
     log, call = DemoLog(), f"call_{'5' * 32}."
-    log.receipt(f"Paid 0.05 USDC to inkwell (tx {'a' * 36}); balance 19.95 USDC; budget left 1.95 USDC. Call {call}")
+    log.receipt(f"Paid 0.05 USDC to inkwell (tx {'a' * 36}); balance 19.95, budget left 1.95 USDC. Call {call}")
     log.request("inkwell_invoice_render", {"seller": "Fjordline Bookbinding " * 9})
     log.response("x " * 200)
     lines = shown.getvalue().splitlines()

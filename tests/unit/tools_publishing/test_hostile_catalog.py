@@ -20,9 +20,11 @@ from jecp_mcp.errors import WireError
 from jecp_mcp.settings import ToolSettings
 from jecp_mcp.tools.publishing.cleaning import hides_something
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
+from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.dialects import Beyond, plain
 from jecp_mcp.tools.schemas.gemini import for_gemini
 from jecp_mcp.tools.schemas.publishable_schema import Unfit, fit
+from jecp_mcp.tools.schemas.type_notation import type_notation
 from jecp_mcp.tools.types import ToolCard
 from tests.steps import steps
 from tests.unit.tools_publishing.hostile import CASES as BY_HAND
@@ -32,6 +34,8 @@ from tests.unit.tools_publishing.test_dialects import check_dialect
 from tests.unit.tools_publishing.test_gemini import check_gemini
 
 CASES = BY_HAND + FAMILIES
+MEMBER = re.compile(r'// |\}|\{\}$|(?:[A-Za-z_$][\w$]*|"(?:[^"\\]|\\.)*"|\[name\])\??: ')
+"""How a line of the type notation begins."""
 BATCH = 25
 batches = pytest.mark.parametrize(
     "cases", [pytest.param(CASES[at : at + BATCH], id=CASES[at].name) for at in range(0, len(CASES), BATCH)]
@@ -77,6 +81,9 @@ def check_card(card: ToolCard) -> None:
     assert card.description.count("«") <= 1
     assert card.input_schema["type"] == "object"
     assert not {"oneOf", "anyOf", "allOf", "not", "enum", "const", "$ref", "$schema", "$id"} & set(card.input_schema)
+    notation = type_notation(concise(card.input_schema, card.name)) or "{}"
+    assert not hides_something(notation)
+    assert all(map(MEMBER.match, notation.split("\n"))), "no stranger's word begins a line of its own"
     for tool in (Tool, LegacyTool, ModernTool):
         tool.model_validate_json(json.dumps(whole))
     jsonschema_rs.validator_for(dict(card.input_schema))

@@ -114,7 +114,7 @@ def test_an_order_is_withheld_and_the_action_still_sold(text: str) -> None:
 
 def test_an_encoded_block_is_no_description_but_may_be_an_example() -> None:
     block = "aGVsbG8gd29ybGQ0aGlzIGlzIGEgdGVzdA" * 6
-    begins = f"{block[:60]}…"
+    begins = f"{block[:40]}…"
     assert "withheld" in describe(action(description=f"Payload: {block}"))
     assert find_suspicion("x" * 500) is None
     registry = ToolRegistry(ToolSettings())

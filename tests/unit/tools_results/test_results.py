@@ -380,9 +380,9 @@ async def test_a_file_is_told_in_one_line_and_its_path_only_where_the_disk_is_sh
     (file,) = near.structured["files"]
     path, uri = tmp_path / "artifacts" / f"{file['uri'][-32:]}.pdf", file["uri"]
     assert path.read_bytes().startswith(PDF)
-    how = f'Read it free: jecp_file {{"uri":"{uri}"}}'
-    assert texts(near)[1] == f"File: PDF, 23.3 kB, at {path}, kept until 2026-12-21. {how}"
-    assert texts(far)[1] == f"File: PDF, 23.3 kB, kept until 2026-12-21. {how}"
+    how = "Read it free: jecp_file"
+    assert texts(near)[1] == f"File: PDF, 23.3 kB, at {path}, kept until 2026-12-21. {how} with this call_id"
+    assert texts(far)[1] == f'File: PDF, 23.3 kB, kept until 2026-12-21. {how} {{"uri":"{uri}"}}'
     assert file == {
         "uri": uri,
         "content_type": "application/pdf",
