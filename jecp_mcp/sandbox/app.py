@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -68,8 +67,9 @@ def build_app(config: SandboxConfig, connections: Connections | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        beside = contextlib.nullcontext() if hub.x402 is None else hub.x402.gate
-        async with hub.gate, beside, anyio.create_task_group() as group:
+        async with AsyncExitStack() as gates, anyio.create_task_group() as group:
+            for gate in (hub.call_gate, hub.provider_gate, hub.webhook_gate, *([hub.x402.gate] if hub.x402 else [])):
+                await gates.enter_async_context(gate)
             group.start_soon(hub.background.run, hub.clock)
             yield
             group.cancel_scope.cancel()
@@ -115,9 +115,17 @@ def hub_of(app: Starlette) -> Hub:
     return hub
 
 
-def _route(hub: Hub, path: str, handler: Handler, method: str = "GET", endpoint: Endpoint = "invoke") -> Route:
+def _route(
+    hub: Hub,
+    path: str,
+    handler: Handler,
+    method: str = "GET",
+    endpoint: Endpoint = "invoke",
+    *,
+    with_books: bool = True,
+) -> Route:
     pool = hub.bulkhead.assign(method, path)
-    return Route(path, route_endpoint(hub, handler, endpoint, pool), methods=[method])
+    return Route(path, route_endpoint(hub, handler, endpoint, pool, with_books=with_books), methods=[method])
 
 
 def _calls(hub: Hub) -> list[Route]:
@@ -190,7 +198,10 @@ def _catalog(hub: Hub) -> list[Route]:
     async def single(_hub: Hub, request: Request, dialect: Dialect) -> Reply:
         return pages.single(request.path_params["id"], dialect, request.headers.get("if-none-match"))
 
-    return [_route(hub, "/v1/capabilities", page), _route(hub, "/v1/capabilities/{id:path}", single)]
+    return [
+        _route(hub, "/v1/capabilities", page, with_books=False),
+        _route(hub, "/v1/capabilities/{id:path}", single, with_books=False),
+    ]
 
 
 def _discovery(hub: Hub) -> list[Route]:
@@ -233,9 +244,9 @@ def _discovery(hub: Hub) -> list[Route]:
         )
 
     return [
-        _route(hub, "/.well-known/agent-guide.json", guide),
-        _route(hub, "/.well-known/agent.json", card),
-        _route(hub, "/llms.txt", llms),
+        _route(hub, "/.well-known/agent-guide.json", guide, with_books=False),
+        _route(hub, "/.well-known/agent.json", card, with_books=False),
+        _route(hub, "/llms.txt", llms, with_books=False),
         _route(hub, "/health", health),
         _route(hub, "/", front),
     ]

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 class Background:
     """The Hub's own work."""
 
-    def __init__(self, payments: Payments, dispatcher: Dispatcher, bell: Bell) -> None:
+    def __init__(self, database: HubDatabase, payments: Payments, dispatcher: Dispatcher, bell: Bell) -> None:
         """Work whenever `bell` rings, or something is due."""
-        self._payments, self._bell = payments, bell
+        self._database, self._payments, self._bell = database, payments, bell
         self.dispatcher = dispatcher
 
     async def run(self, clock: Clock) -> None:
@@ -32,6 +32,7 @@ class Background:
         async with anyio.create_task_group() as group:
             while True:
                 rung = self._bell.next_ring
+                await self._database.free()
                 try:
                     self._payments.approve_due_refunds(clock.now())
                     due = [self.dispatcher.send_due(group), self._payments.next_due_refund()]

@@ -30,17 +30,22 @@ Handler = Callable[[Hub, Request, Dialect], Awaitable[Reply | Response]]
 
 
 def route_endpoint(
-    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke", pool: Pool | None = None
+    hub: Hub, handler: Handler, endpoint: Endpoint = "invoke", pool: Pool | None = None, *, with_books: bool = True
 ) -> Callable[[Request], Awaitable[Response]]:
-    """A handler as Starlette calls it: in its pool, faults of its path first, refusals as envelopes."""
+    """A handler as Starlette calls it: in its pool, faults of its path first, refusals as envelopes.
+
+    Args:
+        with_books: whether it reads or writes the Hub's books.
+    """
 
     async def answer(request: Request) -> Response:
         dialect = dialect_of(hub, request, endpoint)
         if pool is None:
+            await hub.database.free()
             return await answer_now(request, dialect)
         try:
             async with AsyncExitStack() as held:
-                await held.enter_async_context(pool.place())
+                await held.enter_async_context(pool.place(with_books=with_books))
                 response = await answer_now(request, dialect)
                 if isinstance(response, EventStream):
                     response.hold(held.pop_all())
@@ -58,7 +63,8 @@ def route_endpoint(
                 reply = await handler(hub, request, dialect)
         except Refused as refused:
             reply = refusal_for(request, refused, dialect)
-        await hub.database.durable()
+        if with_books and not (isinstance(reply, Reply) and reply.durable):
+            await hub.database.durable()
         return response_of(reply) if isinstance(reply, Reply) else reply
 
     return answer if pool is None else _noted(hub, answer)

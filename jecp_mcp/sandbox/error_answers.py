@@ -21,11 +21,12 @@ TOPUP_AMOUNTS_USD = (5, 20, 100)
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole HTTP answer, ready to be sent, kept or sent again."""
+    """A whole HTTP answer, ready to be sent, kept or sent again; `durable` where what it says was waited for."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    durable: bool = False
 
 
 class Refused(JecpMcpError):

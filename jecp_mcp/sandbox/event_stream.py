@@ -109,7 +109,8 @@ class EventStream(Response):
             if not call.builtin:
                 tokens = sum(count for unit, count in work.units.items() if unit.endswith("tokens"))
                 yield event("meter", ({"tokens": tokens} if tokens else {}) | {"elapsed_ms": _ms(started)})
-            asked = self._hub.checks.asked(call, accepted.listing, accepted.offer)
+            await self._hub.turn_to_settle()
+            asked = self._hub.checks.asked
             envelope, body = self._hub.fulfilment.settle(accepted, output, work, _ms(started), asked)
             await self._hub.database.durable()
             self._outcome = Reply(200, body, accepted.headers)

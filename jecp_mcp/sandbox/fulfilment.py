@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from jecp_mcp.clock import Clock
 from jecp_mcp.sandbox.agents import Agents
 from jecp_mcp.sandbox.call_checks import AcceptedCall, balance_too_low
+from jecp_mcp.sandbox.call_request import Call
 from jecp_mcp.sandbox.error_answers import Refused
+from jecp_mcp.sandbox.listing import Listing, Offer
 from jecp_mcp.sandbox.sales import Receipt, Sale, Sales
 from jecp_mcp.sandbox.success_answers import Parts, encode, output_text, success
 from jecp_mcp.wire.jecp.codes import CODES
@@ -28,6 +30,8 @@ INLINE_SECONDS = 0.002
 INLINE_BYTES = 16 * 1024
 Forward = Callable[[AcceptedCall], Awaitable[tuple["Work", bytes]]]
 """Has a call's provider do it. Raises `Refused`."""
+Asked = Callable[[Call, Listing, Offer], dict[str, Any]]
+"""What a call of an offer is asked to pay, and how."""
 
 
 class Fulfilment:
@@ -81,13 +85,13 @@ class Fulfilment:
         output: bytes,
         work: Work,
         duration_ms: int,
-        asked: Mapping[str, Any],
+        asked: Asked,
         x402: Mapping[str, Any] | None = None,
     ) -> tuple[Parts, bytes]:
         """Charge for work done and keep its answer, in one transaction; the envelope and its text.
 
         Args:
-            asked: the ``payment`` of a refusal for want of money.
+            asked: gives the ``payment`` of a refusal for want of money.
             x402: what ``billing.x402`` says, where a payment that came along has paid.
 
         Raises:
@@ -112,7 +116,8 @@ class Fulfilment:
             if body is not None:
                 return written[-1], body
         agent = self._agents.get(accepted.agent.agent_id)
-        raise balance_too_low(agent.balance if agent else 0, price, asked)
+        asks = asked(call, accepted.listing, accepted.offer)
+        raise balance_too_low(agent.balance if agent else 0, price, asks)
 
 
 def work_refusal(code: str, message: str) -> Refused:

@@ -77,23 +77,30 @@ class Hub:
         Raises:
             SettingsError: the data file or the catalog file cannot be used.
         """
-        self.faults, self.bulkhead, self.requests = FaultQueue(), Bulkhead(), RequestLog()
+        self.faults, self.requests = FaultQueue(), RequestLog()
         self.database = HubDatabase(config.data)
+        self.bulkhead = Bulkhead(self.database)
         machine_clock = config.clock
         self.clock = HubClock(machine_clock, int(self.database.meta(_AHEAD) or 0))
         self.config = config = replace(config, clock=self.clock)
         self.subscriptions = Subscriptions(self.database)
         self.outbox = Outbox(self.database, self.subscriptions, Bell())
         self.x402 = None if config.x402 is None else X402Payments(config.x402, self.database, self.clock)
-        self.gate = HttpGate(self.clock, loopback=config.loopback, resolve=config.resolve)
+        # Connections of their own for what each pool sends: one address has so many, and slow calls may hold them all.
+        self.call_gate, self.provider_gate, self.webhook_gate = (
+            HttpGate(self.clock, loopback=config.loopback, resolve=config.resolve) for _ in range(3)
+        )
         self.providers, self.manifests = Providers(self.database), ProviderManifests(self.database)
         self.earnings, self.zone = Earnings(self.database), OwnZone(self.database)
         self.resolve_txt = config.resolve_txt or self.zone.resolve
         # Providers compare what is signed with their own time, which nobody turns.
-        self.forwarder = Forwarder(self.providers, self.gate, machine_clock, loopback=config.loopback)
+        self.forwarder = Forwarder(
+            self.providers, self.call_gate, self.provider_gate, machine_clock, loopback=config.loopback
+        )
         self.agents, self.sales = Agents(self.database), Sales(self.database, self.earnings, self.outbox)
         self.payments = Payments(self.database, self.agents, config.links, self.earnings, self.outbox)
-        self.background = Background(self.payments, Dispatcher(self.outbox, self.gate, self.clock), self.outbox.written)
+        dispatcher = Dispatcher(self.outbox, self.webhook_gate, self.clock)
+        self.background = Background(self.database, self.payments, dispatcher, self.outbox.written)
         self.fulfilment = Fulfilment(self.sales, self.agents, self.clock, self._deliver)
         now, work = self.clock.now(), self.fulfilment.work
         self.catalog = Catalog(work.builtins(), work.manifests(now))
@@ -236,7 +243,6 @@ class Hub:
 
     async def _perform(self, accepted: AcceptedCall, fault: Fault | None) -> Reply:
         started, x402 = time.perf_counter(), None
-        asked = self.checks.asked(accepted.call, accepted.listing, accepted.offer)
         if accepted.call.sent is not None:
             accepted, x402 = await self._take(accepted)
             ended = (
@@ -251,10 +257,15 @@ class Hub:
                 refused.message = f"{refused.message.rstrip('.')}. {TAKEN_BEFORE}"
             raise
         duration = int((time.perf_counter() - started) * 1000)
-        _, body = self.fulfilment.settle(accepted, output, work, duration, asked, x402)
+        await self.turn_to_settle()
+        _, body = self.fulfilment.settle(accepted, output, work, duration, self.checks.asked, x402)
         # Those waiting get it too, when this turn of the loop is over: no receipt for a sale that is gone again.
         await self.database.durable()
-        return Reply(200, body, accepted.headers)
+        return Reply(200, body, accepted.headers, durable=True)
+
+    async def turn_to_settle(self) -> None:
+        """Wait until a call whose work is done may use the books: many may be done at once."""
+        await self.bulkhead.pools["invoke"].turns.take("settle")
 
     async def _take(self, accepted: AcceptedCall) -> tuple[AcceptedCall, dict[str, Any]]:
         """Take the payment that came along; the call with its receipt, and ``billing.x402``."""

@@ -1,19 +1,23 @@
 """The sandbox Hub's SQLite file: transactions, small values, manifests, nonces, rate windows.
 
 What was answered is on the disk: WAL with full synchronisation, by one writer. So that calls do not each wait for the
-disk, what is written at the same time is committed together (group commit), and each answer waits for its commit. The
-file belongs to one process at a time: SQLite's exclusive lock keeps a second sandbox out.
+disk, what is written at the same time is committed together (group commit), and each answer waits for its commit. A
+thread makes the commits, so that whoever needs nothing of the books goes on while the disk works; whoever does waits.
+The file belongs to one process at a time: SQLite's exclusive lock keeps a second sandbox out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import anyio
 import apsw
 
 from jecp_mcp.sandbox.database_faults import database_fault
@@ -22,6 +26,8 @@ from jecp_mcp.sandbox.hub_tables import SCHEMA
 ANSWER_WINDOW_MS = 24 * 3_600_000
 """How long an answer is kept for its call id (JECP 01-protocol §5)."""
 RATE_WINDOW_SECONDS = 60
+LEAST_OPEN_SECONDS: Final = 0.002
+"""A group that grows is committed after so long, or after twice as long as the last commit took."""
 
 
 def _keep_private(path: Path) -> None:
@@ -50,6 +56,14 @@ class RateWindow(NamedTuple):
         }
 
 
+class _Group:
+    """What is committed together; `done` once it is."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop, self.done = loop, loop.create_future()
+        self.began, self.grew, self.closing = time.perf_counter(), True, False
+
+
 class HubDatabase:
     """The books. Use from one thread. What SQLite cannot do is a `Fault`."""
 
@@ -61,12 +75,18 @@ class HubDatabase:
         Raises:
             SettingsError: the file cannot be used: no SQLite file, not writable, or another sandbox has it.
         """
-        self._group: asyncio.Future[None] | None = None
+        self._group: _Group | None = None
+        self._committed: _Group | None = None
+        self._commit: Future[None] | None = None
+        self._commit_seconds = 0.0
+        self._when_free: list[Callable[[], None]] = []
+        self.expects: Callable[[], bool] = lambda: False
+        self._writer = ThreadPoolExecutor(1, "sandbox-books")
         try:
             if path is not None:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _keep_private(path)
-            self._db = apsw.Connection(str(path) if path else ":memory:")
+            self._connection = apsw.Connection(str(path) if path else ":memory:")
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
@@ -75,11 +95,19 @@ class HubDatabase:
         except (apsw.Error, OSError) as exc:
             raise database_fault(path, "a sandbox's state", exc) from exc
 
+    @property
+    def _db(self) -> apsw.Connection:
+        """The connection, which nobody uses while a commit is made: whoever comes too early waits for it."""
+        if self._commit is not None:
+            wait((self._commit,))
+        return self._connection
+
     def close(self) -> None:
         """Close the file."""
         if self._group is not None:
-            self._commit(self._group)
+            self._begin_commit(self._group)
         self._db.close()
+        self._writer.shutdown()
 
     def healthy(self) -> bool:
         """Whether the file answers."""
@@ -88,28 +116,84 @@ class HubDatabase:
     def atomic(self) -> AbstractContextManager[object]:
         """All of what is written inside, or nothing. May be nested.
 
-        In an event loop it is committed together with what else is written in this turn of the loop; `durable` waits
-        for that.
+        In an event loop it is committed together with what else is written in this turn of the loop, and in the next
+        ones while each adds something and none has waited long; `durable` waits for that.
         """
-        if self._group is None and (loop := _running_loop()) is not None:
+        if self._group is not None:
+            self._group.grew = True
+        elif (loop := _running_loop()) is not None:
             self._db.execute("BEGIN IMMEDIATE")
-            self._group = loop.create_future()
-            loop.call_soon(self._commit, self._group)
+            self._group = _Group(loop)
+            loop.call_soon(self._end_turn, self._group)
         return self._db
 
-    def _commit(self, group: asyncio.Future[None]) -> None:
+    def _end_turn(self, group: _Group) -> None:
+        """Commit a group to which this turn added nothing, or that was open long enough."""
         if self._group is not group:
             return
-        self._group = None
+        if group.closing:
+            self._begin_commit(group)
+            return
+        left = group.began + max(LEAST_OPEN_SECONDS, 2 * self._commit_seconds) - time.perf_counter()
+        if left > 0 and not group.grew and self.expects():
+            group.loop.call_later(left, self._end_turn, group)
+            return
+        # Whoever was given this turn still comes before the commit.
+        group.closing = left <= 0 or not group.grew
+        group.grew = False
+        group.loop.call_soon(self._end_turn, group)
+
+    def _begin_commit(self, group: _Group) -> None:
+        self._group, self._committed = None, group
+        self._commit = self._writer.submit(self._make_commit)
+
+        def tell(made: Future[None]) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+                group.loop.call_soon_threadsafe(self._end_commit, group, made)
+
+        self._commit.add_done_callback(tell)
+
+    def _make_commit(self) -> None:
+        """In the thread."""
+        began = time.perf_counter()
         try:
-            self._db.execute("COMMIT")
-        except apsw.Error as exc:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            group.set_exception(exc)
-            group.exception()  # whoever waits is told; where nobody does, nobody is to be
+            self._connection.execute("COMMIT")
+        except apsw.Error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._commit_seconds = time.perf_counter() - began
+
+    def _end_commit(self, group: _Group, made: Future[None]) -> None:
+        if self._commit is made:
+            self._commit = self._committed = None
+        fault = made.exception()
+        if fault is None:
+            group.done.set_result(None)
         else:
-            group.set_result(None)
+            group.done.set_exception(fault)
+            group.done.exception()  # whoever waits is told; where nobody does, nobody is to be
+        if self._commit is None:
+            waiting, self._when_free = self._when_free, []
+            for go_on in waiting:
+                go_on()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a commit is being made, or about to be: who uses the books then has the whole loop wait for it."""
+        return self._commit is not None or (self._group is not None and self._group.closing)
+
+    def when_free(self, go_on: Callable[[], None]) -> None:
+        """Call back once, when the commit that is being made has ended."""
+        self._when_free.append(go_on)
+
+    async def free(self) -> None:
+        """Wait until the books are free: used before, they would have the whole loop wait for a commit."""
+        while self.busy:
+            free = anyio.Event()
+            self.when_free(free.set)
+            await free.wait()
 
     async def durable(self) -> None:
         """Wait until what was written so far is on the disk.
@@ -117,8 +201,9 @@ class HubDatabase:
         Raises:
             Fault: it could not be written, and is gone.
         """
-        if self._group is not None:
-            await asyncio.shield(self._group)
+        for group in (self._committed, self._group):
+            if group is not None:
+                await asyncio.shield(group.done)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement to its end; a half-read RETURNING would keep its transaction open."""

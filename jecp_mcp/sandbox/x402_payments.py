@@ -168,6 +168,8 @@ class X402Payments:
                 "INSERT OR IGNORE INTO x402_settlements VALUES (?, ?, NULL, ?, ?, ?)", *key, agent_id, call_id, at
             )
             self._refuse_reused(key, call_id, same_call=False)
+        # Whose call it pays for stands on the disk before it can be taken.
+        await self._database.durable()
         try:
             settled = read_settlement_json(await self._ask("settle", payment, entry))
         except WireError as exc:

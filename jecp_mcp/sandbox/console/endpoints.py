@@ -92,6 +92,7 @@ class ConsolePages:
         if not self._sessions.admits(request.cookies.get(_COOKIE), token):
             return _page(key_page("Give the key once more, and leave cookies on."), 403)
         await self._hub.database.durable()
+        await self._hub.database.free()
         viewer = Viewer(token, ReaderTime.here(self._hub.clock.now()))
         view, name = request.path_params.get("view", ""), request.path_params.get("name")
         content = self._shown(view, name, request.query_params, viewer)

@@ -64,16 +64,21 @@ class _Request:
 
 
 class Forwarder:
-    """Calls of providers' endpoints, through a gate that its owner opens and closes."""
+    """Calls of providers' endpoints, and looks whether they are healthy, each through a gate that its owner closes."""
 
-    def __init__(self, providers: Providers, gate: HttpGate, clock: Clock, *, loopback: bool) -> None:
-        self._providers, self._gate, self._clock, self._loopback = providers, gate, clock, loopback
+    def __init__(
+        self, providers: Providers, gate: HttpGate, health_gate: HttpGate, clock: Clock, *, loopback: bool
+    ) -> None:
+        self._providers, self._gate, self._health_gate = providers, gate, health_gate
+        self._clock, self._loopback = clock, loopback
 
     async def is_healthy(self, endpoint: str) -> bool:
         """Whether ``POST <endpoint>/health`` answers 200 within ten seconds (JECP 04-manifest §6.1)."""
         try:
             place = read_place(f"{endpoint.rstrip('/')}/health")
-            answer = await self._gate.exchange("POST", place, body=b"", timeout=HEALTH_SECONDS, max_bytes=64 * 1024)
+            answer = await self._health_gate.exchange(
+                "POST", place, body=b"", timeout=HEALTH_SECONDS, max_bytes=64 * 1024
+            )
         except ExchangeFailed:
             return False
         return answer.status == _OK

@@ -68,6 +68,7 @@ class Dispatcher:
             failure = exc.reason
         else:
             failure = "" if 200 <= answer.status < 300 else f"HTTP {answer.status}"  # noqa: PLR2004  # HTTP's successes
+        await self._outbox.free()
         try:
             if failure:
                 self._outbox.note_failure(delivery, failure, self._clock.now(), final=refused)

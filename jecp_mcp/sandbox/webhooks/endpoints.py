@@ -24,7 +24,7 @@ async def subscribe(hub: Hub, request: Request, dialect: Dialect) -> Reply:
     if "endpoint_url" not in body:
         raise Refused("INVALID_REQUEST", "endpoint_url is required.")
     events = _events(body.get("events") or [])
-    place = await vet_destination(body["endpoint_url"], "endpoint_url", hub.gate)
+    place = await vet_destination(body["endpoint_url"], "endpoint_url", hub.provider_gate)
     made = hub.subscriptions.create(agent.agent_id, place.url, events, hub.clock.now())
     return json_reply({"jecp": "1.0", **made.view(), "hmac_secret": made.hmac_secret}, 201)
 
@@ -46,7 +46,7 @@ async def change_subscription(hub: Hub, request: Request, dialect: Dialect) -> R
         raise Refused("INVALID_REQUEST", "status must be active or paused.")
     events = None if body.get("events") is None else _events(body["events"])
     if url is not None:
-        url = (await vet_destination(url, "endpoint_url", hub.gate)).url
+        url = (await vet_destination(url, "endpoint_url", hub.provider_gate)).url
     changed = hub.subscriptions.update(subscription_id, agent.agent_id, endpoint_url=url, events=events, status=status)
     hub.outbox.written.ring()
     return json_reply({"jecp": "1.0", **changed.view(), "updated": True})

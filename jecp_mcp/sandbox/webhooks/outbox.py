@@ -169,6 +169,10 @@ class Outbox:
                 at - KEPT_MS,
             )
 
+    async def free(self) -> None:
+        """Wait until something can be noted without a wait for the disk."""
+        await self._database.free()
+
     async def durable(self) -> None:
         """Wait until what was noted is on the disk. Raises `HubDatabase.Fault` where it cannot be written."""
         await self._database.durable()

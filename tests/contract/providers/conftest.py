@@ -54,9 +54,12 @@ class Endpoint:
     calls: list[tuple[Mapping[str, str], bytes]] = field(default_factory=list)
     goes_on: threading.Event = field(default_factory=threading.Event)
     """Cleared, no call is answered."""
+    looked_after: threading.Event = field(default_factory=threading.Event)
+    """Cleared, nobody hears that it is healthy."""
 
     def __post_init__(self) -> None:
         self.goes_on.set()
+        self.looked_after.set()
 
 
 @contextmanager
@@ -70,6 +73,7 @@ def endpoint() -> Iterator[Endpoint]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             if self.path.endswith("/health"):
+                made.looked_after.wait(60)
                 return self.say(made.healthy, "application/json", b"{}")
             made.calls.append((dict(self.headers), body))
             made.goes_on.wait(60)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import httpx2
 import pytest
 
@@ -43,6 +45,37 @@ async def test_calls_at_the_same_time_are_committed_together() -> None:
                 group.start_soon(call, http, f"call-{number:04}")
         assert len((await books(http))["transactions"]) == CALLS + 1
         assert 1 <= len(commits) <= CALLS // 2
+
+
+async def test_whoever_needs_no_books_is_answered_while_the_disk_is_waited_for() -> None:
+    app = build_app(SandboxConfig())
+    async with app.router.lifespan_context(app), client_of(app) as http:
+        await call(http, "warm-up-1")
+        writing, written, answered = threading.Event(), threading.Event(), []
+
+        def hold() -> bool:
+            writing.set()
+            written.wait(60)
+            return False
+
+        async def ask(call_id: str) -> None:
+            answered.append((await call(http, call_id)).status_code)
+
+        hub_of(app).database._db.set_commit_hook(hold)
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(ask, "call-0001")
+                await anyio.to_thread.run_sync(writing.wait)
+                # Nor do those keep the loop from others who come meanwhile and need the books.
+                group.start_soon(ask, "call-0002")
+                group.start_soon(http.get, "/sandbox/books")
+                for path in ("/v1/capabilities", "/.well-known/agent-guide.json", "/llms.txt"):
+                    assert (await http.get(path)).status_code == 200
+                assert answered == []
+                written.set()
+        hub_of(app).database._db.set_commit_hook(None)
+        assert answered == [200, 200]
+        assert len((await books(http))["transactions"]) == 3
 
 
 async def test_what_cannot_be_committed_is_not_answered_and_not_sold() -> None:
