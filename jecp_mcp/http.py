@@ -182,7 +182,7 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail, address)
+                response = await self._send(method, url, headers, body, timeout, None, trail, address)
                 head = _lowered(response)
                 try:
                     whole = bytearray()
@@ -218,7 +218,7 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail, address)
+                response = await self._send(method, url, headers, body, timeout, timeout, trail, address)
         except TimeoutError as exc:
             raise trail.failed(f"no answer began within {timeout:g} s") from exc
         head = _lowered(response)
@@ -235,10 +235,15 @@ class Http:
         headers: Mapping[str, str] | None,
         body: bytes | None,
         seconds: float,
+        silence: float | None,
         trail: _Trail,
         address: str | None = None,
     ) -> httpcore2.Response:
-        """The answer's head; the body is still to be read and the response to be closed."""
+        """The answer's head, within `seconds`, which the caller sees to; the body is still to be read.
+
+        Args:
+            silence: the longest that the body may pause; None where the caller sees to that, too.
+        """
         if not url.startswith(f"{self._origin}/"):
             raise ExchangeFailed(sent=False, phase="url", reason=f"the address is not on {self._peer}'s origin")
         pool = self._pool or await self._opened()
@@ -248,8 +253,7 @@ class Http:
 
         # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
-        timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
-        extensions: dict[str, Any] = {"trace": trail, "timeout": timeout}
+        extensions: dict[str, Any] = {"trace": trail, "timeout": {"connect": connect, "read": silence}}
         if _PLAIN_PATH.fullmatch(path := url.removeprefix(self._origin)) is not None:
             # One of many at an origin, such as a job's: the library need not take each apart.
             extensions["target"], url = path.encode("ascii"), f"{self._origin}/"

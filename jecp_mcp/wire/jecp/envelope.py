@@ -71,8 +71,6 @@ def request_body(
     wanted = split_capability(f"{capability}@{version}" if version else capability)
     if not valid_action(action):
         raise WireError(f"{action[:80]!r} is not an action id")
-    if len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
-        raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
     if metadata is not None and len(jsontext.dumps(metadata)) > MAX_METADATA_BYTES:
         raise WireError(f"the metadata is larger than {MAX_METADATA_BYTES} bytes")
     body: dict[str, Any] = {
@@ -84,7 +82,10 @@ def request_body(
     }
     parts = {"delivery": delivery, "metadata": metadata, "extensions": extensions}
     body |= {key: part for key, part in parts.items() if part is not None}
-    return jsontext.dumps(body)
+    written = jsontext.dumps(body)
+    if len(written) > MAX_INPUT_BYTES and len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
+        raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
+    return written
 
 
 def with_mandate(
