@@ -1,4 +1,4 @@
-"""The one user of the HTTP library: one pooled client, one origin, bounded answers, and what is known of lost ones.
+"""One pooled HTTP client for one origin: bounded answers, and what is known of lost ones.
 
 Requests raise nothing but `ExchangeFailed` and cancellation. Redirects are answers, never followed; cookies are not
 kept; proxies of the environment are not used, because the requests carry the agent's key. Certificates are checked
@@ -7,23 +7,20 @@ against the system's store.
 
 from __future__ import annotations
 
-import logging
 import re
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 import anyio.to_thread
 
 from jecp_mcp.errors import HeldBack, JecpMcpError
-from jecp_mcp.http_failures import failure_words
+from jecp_mcp.http_failures import failure_words, library_faults
 
 if TYPE_CHECKING:
-    import httpx2
+    import httpcore2
 
 MAX_BYTES: Final = 50 * 1024 * 1024
 """The longest answer read, in bytes, unless the caller says otherwise (JECP 01-protocol §7)."""
@@ -31,9 +28,6 @@ MAX_BYTES: Final = 50 * 1024 * 1024
 DEFAULT_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 1.0
-_CONNECTIONS: Final = 64
-_IDLE_CONNECTIONS: Final = 16
-_IDLE_SECONDS: Final = 30.0
 
 _HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "jecp-mcp"}
 
@@ -53,17 +47,6 @@ sending, so that a library that renames its events leaves money held, never rele
 
 _PLAIN_PATH: Final = re.compile(r"(?:/[\w~-][\w~.-]*)+", re.ASCII)
 """A path that is sent as it is written: no query, nothing to encode, no dot segment."""
-
-_LIBRARY_LOGGERS: Final = ("httpx2", "httpcore2.connection", "httpcore2.http11", "httpcore2.http2", "httpcore2.proxy")
-
-
-def _worth_logging(record: logging.LogRecord) -> bool:
-    """Keep back what the library logs at DEBUG: the headers of answers, in which a Hub may repeat what it was sent.
-
-    A filter, because anybody may lower a logger's level again.
-    """
-    return record.levelno >= logging.WARNING
-
 
 BeforeSending = Callable[[], Awaitable[None]]
 """Awaited with the connection up, right before the first byte of a request. May raise `HeldBack`: then none leaves."""
@@ -105,10 +88,10 @@ class HttpStream:
 class _Trail:
     """What the library says it did with one request."""
 
-    __slots__ = ("_before_sending", "_over", "phase", "sent", "socket")
+    __slots__ = ("_before_sending", "_over", "phase", "sent", "socket", "whole")
 
     def __init__(self, before_sending: BeforeSending | None = None) -> None:
-        self.sent = False
+        self.sent = self.whole = False
         self.phase = "connect"
         self.socket: Any = None
         self._before_sending = before_sending
@@ -157,7 +140,7 @@ class Http:
 
         self._origin = check_hub_url(origin)
         self._peer = peer
-        self._transport: httpx2.AsyncHTTPTransport | None = None
+        self._pool: httpcore2.AsyncConnectionPool | None = None
         self._opening = anyio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -170,10 +153,10 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the pool; a later request would open another."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
-                await transport.aclose()
+                await pool.aclose()
 
     async def exchange(
         self,
@@ -199,17 +182,17 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail, address)
+                response = await self._send(method, url, headers, body, timeout, None, trail, address)
                 head = _lowered(response)
                 try:
                     whole = bytearray()
                     async for chunk in _chunks(response, head, max_bytes, trail, self._peer):
                         whole += chunk
                 finally:
-                    await _close(response)
+                    await _close(response, trail)
         except TimeoutError as exc:
             raise trail.failed(f"no whole answer within {timeout:g} s") from exc
-        return HttpAnswer(response.status_code, head, bytes(whole))
+        return HttpAnswer(response.status, head, bytes(whole))
 
     @asynccontextmanager
     async def stream(
@@ -235,15 +218,15 @@ class Http:
         trail = _Trail(before_sending)
         try:
             with anyio.fail_after(timeout):
-                response = await self._send(method, url, headers, body, timeout, trail, address)
+                response = await self._send(method, url, headers, body, timeout, timeout, trail, address)
         except TimeoutError as exc:
             raise trail.failed(f"no answer began within {timeout:g} s") from exc
         head = _lowered(response)
         try:
             async with aclosing(_chunks(response, head, max_bytes, trail, self._peer)) as chunks:
-                yield HttpStream(response.status_code, head, chunks)
+                yield HttpStream(response.status, head, chunks)
         finally:
-            await _close(response)
+            await _close(response, trail)
 
     async def _send(
         self,
@@ -252,32 +235,35 @@ class Http:
         headers: Mapping[str, str] | None,
         body: bytes | None,
         seconds: float,
+        silence: float | None,
         trail: _Trail,
         address: str | None = None,
-    ) -> httpx2.Response:
-        """The answer's head; the body is still to be read and the response to be closed."""
+    ) -> httpcore2.Response:
+        """The answer's head, within `seconds`, which the caller sees to; the body is still to be read.
+
+        Args:
+            silence: the longest that the body may pause; None where the caller sees to that, too.
+        """
         if not url.startswith(f"{self._origin}/"):
             raise ExchangeFailed(sent=False, phase="url", reason=f"the address is not on {self._peer}'s origin")
-        transport = self._transport or await self._opened()
+        pool = self._pool or await self._opened()
         import httpx2
+
+        from jecp_mcp import http_connections
 
         # TCP and TLS have this long each, and so end before the deadline: what was not sent can be tried again.
         connect = min(_CONNECT_SECONDS, seconds / 3)
-        timeout = {"connect": connect, "read": seconds, "write": seconds, "pool": seconds}
-        extensions: dict[str, Any] = {"trace": trail, "timeout": timeout}
+        extensions: dict[str, Any] = {"trace": trail, "timeout": {"connect": connect, "read": silence}}
         if _PLAIN_PATH.fullmatch(path := url.removeprefix(self._origin)) is not None:
             # One of many at an origin, such as a job's: the library need not take each apart.
             extensions["target"], url = path.encode("ascii"), f"{self._origin}/"
         try:
-            parsed, host = _parsed(url), {}
+            place = http_connections.place(url, address)
             if address is not None:
-                extensions["sni_hostname"], host = parsed.host, {"Host": parsed.netloc.decode("ascii")}
-                parsed = _at(url, address)
-            sent = {**host, **_HEADERS, **(headers or {})}
-            request = httpx2.Request(method, parsed, headers=sent, content=body, extensions=extensions)
-            return await transport.handle_async_request(request)
-        except (httpx2.TransportError, OSError) as exc:
-            # TLS faults after the handshake come through as they are, and those are OSErrors.
+                extensions["sni_hostname"] = place.certified
+            request = http_connections.request(method, place, {**_HEADERS, **(headers or {})}, body, extensions)
+            return await pool.handle_async_request(request)
+        except library_faults() as exc:
             raise trail.failed(failure_words(exc, self._peer)) from trail.cause(exc)
         except (httpx2.InvalidURL, ValueError) as exc:
             # The library's parser lets some of a server's oddities through as ValueError.
@@ -291,54 +277,28 @@ class Http:
                 with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
                     await trail.socket.aclose()
 
-    async def _opened(self) -> httpx2.AsyncHTTPTransport:
+    async def _opened(self) -> httpcore2.AsyncConnectionPool:
         async with self._opening:
-            if self._transport is None:
-                self._transport = await anyio.to_thread.run_sync(_new_transport, self._origin.startswith("https:"))
-            return self._transport
+            if self._pool is None:
+                self._pool = await anyio.to_thread.run_sync(_new_pool, self._origin.startswith("https:"))
+            return self._pool
 
 
-def _new_transport(tls: bool) -> httpx2.AsyncHTTPTransport:
-    """The library's pool without its client, which adds redirects, cookies and proxies: all unwanted here."""
-    import httpx2
+def _new_pool(tls: bool) -> httpcore2.AsyncConnectionPool:
+    from jecp_mcp.http_connections import new_pool
 
-    for name in _LIBRARY_LOGGERS:
-        logging.getLogger(name).addFilter(_worth_logging)
-    return httpx2.AsyncHTTPTransport(
-        # Reading the system's certificates takes a tenth of a second. Without TLS nobody's are trusted instead.
-        verify=tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        trust_env=False,
-        limits=httpx2.Limits(
-            max_connections=_CONNECTIONS,
-            max_keepalive_connections=_IDLE_CONNECTIONS,
-            keepalive_expiry=_IDLE_SECONDS,
-        ),
-    )
+    return new_pool(tls)
 
 
-@lru_cache(maxsize=64)
-def _parsed(url: str) -> httpx2.URL:
-    """A URL read once: most requests go to the same few addresses for ever."""
-    import httpx2
-
-    return httpx2.URL(url)
-
-
-@lru_cache(maxsize=64)
-def _at(url: str, address: str) -> httpx2.URL:
-    """The URL with an IP address in its host's place."""
-    return _parsed(url).copy_with(host=address)
-
-
-async def _close(response: httpx2.Response) -> None:
+async def _close(response: httpcore2.Response, trail: _Trail) -> None:
     # Closing reads nothing: a connection with an unread body is dropped rather than reused.
-    if not response.is_closed:
+    if not trail.whole:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             await response.aclose()
 
 
 async def _chunks(
-    response: httpx2.Response, head: Mapping[str, str], max_bytes: int, trail: _Trail, peer: str
+    response: httpcore2.Response, head: Mapping[str, str], max_bytes: int, trail: _Trail, peer: str
 ) -> AsyncGenerator[bytes, None]:
     """The body as it comes, decoded, up to `max_bytes`.
 
@@ -346,8 +306,6 @@ async def _chunks(
     compressed bytes may hold gigabytes.
     """
     import zlib
-
-    import httpx2
 
     too_long = ExchangeFailed(sent=True, phase="size", reason=f"the answer is longer than {max_bytes} bytes")
     encoding = head.get("content-encoding", "identity").strip().lower()
@@ -359,7 +317,7 @@ async def _chunks(
         raise too_long
     size = received = 0
     try:
-        async with aclosing(response.aiter_raw()) as raws:
+        async with aclosing(response.aiter_stream()) as raws:
             async for raw in raws:
                 chunk = raw if inflater is None else inflater.decompress(raw, max_bytes - size + 1)
                 size += len(chunk)
@@ -371,7 +329,9 @@ async def _chunks(
                     raise trail.failed("the answer's encoding is damaged")
                 if chunk:
                     yield chunk
-    except (httpx2.TransportError, OSError, ValueError) as exc:
+        await response.aclose()
+        trail.whole = True
+    except library_faults(ValueError) as exc:
         raise trail.failed(failure_words(exc, peer)) from trail.cause(exc)
     except zlib.error:
         raise trail.failed("the answer's encoding is damaged") from None
@@ -379,9 +339,9 @@ async def _chunks(
         raise trail.failed("the answer's encoding is damaged")
 
 
-def _lowered(response: httpx2.Response) -> Mapping[str, str]:
+def _lowered(response: httpcore2.Response) -> Mapping[str, str]:
     head: dict[str, str] = {}
-    for raw_name, raw_value in response.headers.raw:
+    for raw_name, raw_value in response.headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         head[name] = f"{head[name]}, {value}" if name in head else value
     return head

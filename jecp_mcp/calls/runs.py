@@ -42,9 +42,8 @@ class Withdrawable:
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
-        self._asking = anyio.CancelScope()
-        self._idle = anyio.Event()
-        self._idle.set()
+        self._asked: tuple[anyio.CancelScope, anyio.Event] | None = None
+        """What takes the question back, and tells that it was: made with it, for hardly any call asks one."""
         self._withdrawn = False
 
     @property
@@ -55,22 +54,25 @@ class Withdrawable:
     async def withdraw(self) -> None:
         """Take back what is being asked, and ask nothing more. Returns when the host was told, cancelled or not."""
         self._withdrawn = True
-        self._asking.cancel()
+        if self._asked is None:
+            return
+        asking, idle = self._asked
+        asking.cancel()
         # Over HTTP the host can only be told while the request that asks is still open.
         with anyio.CancelScope(shield=True):
-            await self._idle.wait()
+            await idle.wait()
 
     async def approve(self, question: Question) -> Reply:
         """As `jecp_mcp.calls.ports.Asker.approve`; the answer to a question that was taken back never counts."""
         reply = Reply(Decision.WAITING)
         if self._withdrawn:
             return reply
-        self._idle = anyio.Event()
+        asking, idle = self._asked = anyio.CancelScope(), anyio.Event()
         try:
-            with anyio.CancelScope() as self._asking:
+            with asking:
                 reply = await self._asker.approve(question)
         finally:
-            self._idle.set()
+            idle.set()
         return Reply(Decision.WAITING) if self._withdrawn else reply
 
     async def show_link(self, purpose: str, message: str, make: Callable[[], Awaitable[str]]) -> Reply:

@@ -72,15 +72,19 @@ class _Common(NamedTuple):
     rest: Mapping[int, float]
 
     def everywhere(self, total: int) -> Iterable[float]:
-        """The most that one of the terms in many documents says of each place."""
+        """What `most` makes of it: the most that one of the terms in many documents says of each place."""
         if not self.rows:
             return repeat(0.0, total)
         if len(self.rows) == 1:
-            each, row = self.rows[0]
-            return map([each * weight for weight in range(256)].__getitem__, row)
+            return self.rows[0][1]
         says = [each for each, _ in self.rows]
         known = _Known(lambda weights: max(map(mul, says, weights)))
         return map(known.__getitem__, zip(*(row for _, row in self.rows), strict=True))
+
+    def most(self, found: float) -> float:
+        """The most that one of these terms says, by what `everywhere` has of a place."""
+        # A row as it is goes through no function of ours ten thousand times, but only once for all that are alike.
+        return self.rows[0][0] * found if len(self.rows) == 1 else found
 
     def at(self, place: int) -> float:
         """The most that one of the terms says of this place."""
@@ -188,7 +192,7 @@ class Ranking:
             return much * coordination
 
         prior = self._popularity_prior
-        known = _Known(score)
+        known = _Known(lambda found: score([word.most(one) for word, one in zip(common, found, strict=True)]))
         alike = zip(*(word.everywhere(self._postings.total) for word in common), strict=True)
         scores = dict(enumerate(map(mul, map(known.__getitem__, alike), prior)))
         for place in {*said, *chain.from_iterable(word.rest for word in common)}:

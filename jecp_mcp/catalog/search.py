@@ -205,7 +205,11 @@ class Index:
         best = max(scores.values(), default=0.0)
         closeness, answered = self._ranking.closeness(best, request.asked, request.unanswered)
         close = weak or answered >= _ENOUGH or closeness >= _CLOSE
-        scores = {place: score for place, score in scores.items() if weak or score >= best * _WEAK} if close else {}
+        least = 0.0 if weak else best * _WEAK
+        if not close:
+            scores = {}
+        elif min(scores.values(), default=least) < least:
+            scores = {place: score for place, score in scores.items() if score >= least}
         passes = self._passes(among)
         if self._vectors is not None and not weak:
             if not scores:

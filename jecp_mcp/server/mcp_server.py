@@ -34,7 +34,7 @@ from jecp_mcp.server.invalid_messages import invalid_params
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.log_messages import LogMessages
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
-from jecp_mcp.server.request_context import Context, client_name, complete_result, cursor_of, unknown_cursor
+from jecp_mcp.server.request_context import Context, client_name, complete_result, cursor_of, is_modern, unknown_cursor
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.server.resource_updates import ResourceUpdates
 from jecp_mcp.settings import ToolSettings
@@ -93,7 +93,8 @@ class _Connection:
     """Whether the HTTP request that asks is still open.
 
     A 2025-era client that drops its connection cancels nothing: the call ends, and its answer goes nowhere. Over SSE
-    the answer takes another way than the request, and the end of that one does cancel the handler.
+    the answer takes another way than the request, and the end of that one does cancel the handler, as it does for a
+    client of the 2026 era.
     """
 
     def __init__(self, request: Request) -> None:
@@ -106,7 +107,7 @@ class _Connection:
 
 def _connection(ctx: Context) -> _Connection | None:
     request: Request | None = ctx.request
-    if request is None or request.scope["path"].startswith(SSE_MESSAGES):
+    if request is None or is_modern(ctx) or request.scope["path"].startswith(SSE_MESSAGES):
         return None
     return _Connection(request)
 

@@ -1,9 +1,10 @@
 """The yardstick: the bare SDK's low-level server with as many tools as asked, each an echo or a bare POST.
 
-    python tests/bench/bare_server.py TOOLS [CAPABILITY/ACTION [http]]
+    python tests/bench/bare_server.py TOOLS [CAPABILITY/ACTION [stdio|http [FILE]]]
 
 With a capability, each call buys that of the Hub in the environment; with ``http`` it serves Streamable HTTP on a free
-port, which it prints.
+port, which it prints. With a file, each call is written down in it before it leaves and after it was answered: the least
+that a server costs which must not forget what it pays for.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Te
 
 if TYPE_CHECKING:
     import httpx2
+    from bare_ledger import BareLedger
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "What to say."}}}
 
 
-def yardstick(tools: int, path: str | None, http: httpx2.AsyncClient | None) -> Server[Any]:
-    """The server; with an HTTP client, its calls buy what is at `path`."""
+def yardstick(
+    tools: int, path: str | None, http: httpx2.AsyncClient | None, ledger: BareLedger | None = None
+) -> Server[Any]:
+    """The server; with an HTTP client, its calls buy what is at `path`; with a ledger, they are written down."""
     listed = ListToolsResult(
         tools=[
             Tool(name=f"echo_{n}", description="Says what it is told. " * 8, input_schema=SCHEMA) for n in range(tools)
@@ -39,7 +43,11 @@ def yardstick(tools: int, path: str | None, http: httpx2.AsyncClient | None) -> 
         said: Any = {"text": str((params.arguments or {}).get("text", ""))}
         if http is not None:
             bought = buyer.purchase(f"/{path}", said)
+            if ledger is not None:
+                await ledger.reserve(bought.call_id, bought.body)
             answer = await http.post(bought.url, headers=bought.headers, content=bought.body)
+            if ledger is not None:
+                ledger.conclude(bought.call_id, answer.content)
             said = answer.json()["result"]
         return CallToolResult(content=[TextContent(type="text", text=json.dumps(said))], structured_content=said)
 
@@ -66,7 +74,7 @@ async def over_http(server: Server[Any]) -> None:
         await uvicorn.Server(config).serve(sockets=[bound])
 
 
-async def main(tools: int, path: str | None = None, transport: str = "stdio") -> None:
+async def main(tools: int, path: str | None = None, transport: str = "stdio", kept_in: str | None = None) -> None:
     """Serve until the client leaves."""
     serve = over_http if transport == "http" else over_stdio
     if path is None:
@@ -74,8 +82,13 @@ async def main(tools: int, path: str | None = None, transport: str = "stdio") ->
         return
     import httpx2
 
+    ledger = None
+    if kept_in is not None:
+        from bare_ledger import BareLedger
+
+        ledger = BareLedger(kept_in)
     async with httpx2.AsyncClient() as http:
-        await serve(yardstick(tools, path, http))
+        await serve(yardstick(tools, path, http, ledger))
 
 
 if __name__ == "__main__":

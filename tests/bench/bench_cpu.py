@@ -4,7 +4,9 @@
 
 The function calls are counted in this process, in all its threads, from the dispatcher down. CPU time is that of the
 server process, all of its threads, read from outside; it is compared with that of a bare SDK server whose calls POST
-the same purchase and write nothing down. Servers take turns by rounds, the one of another checkout in FOLDER as well.
+the same purchase and write nothing down, and with the floor: one that besides writes each down, durable before it
+leaves and again after it, and does nothing else. Servers take turns by rounds, the one of another checkout in FOLDER as
+well.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ from tests.bench.stopwatch import BARE, UNTYPICAL, bridge, listed, text_counter
 ROOT = Path(__file__).parents[2]
 TEXT = "A short text, counted for the benchmark."
 WARM_UP = 50
-OURS, OTHER, YARDSTICK = "jecp-mcp", "jecp-mcp of the other checkout", "bare SDK server that POSTs"
+OURS, OTHER = "jecp-mcp", "jecp-mcp of the other checkout"
+FLOOR, YARDSTICK = "bare, with two durable writes", "bare SDK server that POSTs"
 LIMITS = {"mandate__daily_usdc": "1000", "mandate__per_call_usdc": "1"}
 STDIO_BOUND, HTTP_BOUND = 1.15, 1.25
 INFO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
@@ -163,24 +166,34 @@ async def over_http(stack: AsyncExitStack, process: subprocess.Popen[str], tool:
 
 
 async def measure(servers: Mapping[str, Started], rounds: int, calls: int, bound: float) -> None:
-    """Print each server's CPU time of a call, and the ratios to the yardstick's."""
-    taken: dict[str, list[float]] = {name: [] for name in servers}
+    """Print each server's CPU time and calls a second, their ratios to the yardstick's, and ours to the floor's."""
+    cpu: dict[str, list[float]] = {name: [] for name in servers}
+    wall: dict[str, list[float]] = {name: [] for name in servers}
     number = 1
     for round_ in range(-1, rounds):
         for name in [*servers][:: 1 if round_ % 2 else -1]:
             server = servers[name]
-            before = cpu_seconds(server.pid)
+            before, begun = cpu_seconds(server.pid), time.perf_counter()
             await server.buy(number, calls)
             if round_ >= 0:
-                taken[name].append((cpu_seconds(server.pid) - before) / calls * 1000)
+                wall[name].append((time.perf_counter() - begun) / calls)
+                cpu[name].append((cpu_seconds(server.pid) - before) / calls * 1000)
             number += calls
-    middle = {name: statistics.median(times) for name, times in taken.items()}
-    for name, times in taken.items():
+    middle = {name: statistics.median(times) for name, times in cpu.items()}
+    rate = {name: 1 / statistics.median(times) for name, times in wall.items()}
+    for name, times in cpu.items():
         ratio = "" if name == YARDSTICK else f"   ratio {middle[name] / middle[YARDSTICK]:.3f} (bound {bound})"
-        print(f"  {name:<32} {middle[name]:7.3f} ms of CPU, {min(times):.3f} to {max(times):.3f}{ratio}")
+        spread = f"{middle[name]:7.3f} ms of CPU, {min(times):.3f} to {max(times):.3f}"
+        print(
+            f"  {name:<32} {spread}   {rate[name]:6.1f} calls/s, {rate[name] / rate[YARDSTICK]:.2f} of the bare{ratio}"
+        )
+
+    def beside(name: str, other: str) -> float:
+        return statistics.median(ours / theirs for ours, theirs in zip(cpu[name], cpu[other], strict=True))
+
+    print(f"  {OURS} beside {FLOOR}: {beside(OURS, FLOOR):.3f}")
     if OTHER in servers:
-        changed = statistics.median(ours / other for ours, other in zip(taken[OURS], taken[OTHER], strict=True))
-        print(f"  {OURS} beside {OTHER}: {(changed - 1) * 100:+.1f} %")
+        print(f"  {OURS} beside {OTHER}: {(beside(OURS, OTHER) - 1) * 100:+.1f} %")
 
 
 async def main(given: argparse.Namespace) -> None:
@@ -200,7 +213,8 @@ async def main(given: argparse.Namespace) -> None:
             for number, (name, checkout) in enumerate(checkouts.items()):
                 state = str(folder / f"state-{number}-{len(transport)}")
                 yield name, ["-m", "jecp_mcp", "serve", "--state-dir", state, *transport], checkout
-            yardstick = [str(BARE), str(measured.tools), measured.path, *(["http"] if transport else [])]
+            yardstick = [str(BARE), str(measured.tools), measured.path, "http" if transport else "stdio"]
+            yield FLOOR, [*yardstick, str(folder / f"floor-{len(transport)}.sqlite")], ROOT
             yield YARDSTICK, yardstick, ROOT
 
         if given.rounds:
@@ -210,7 +224,7 @@ async def main(given: argparse.Namespace) -> None:
                     for name, arguments, checkout in commands()
                 }
                 servers = {
-                    name: over_stdio(process, "echo_1" if name == YARDSTICK else measured.tool)
+                    name: over_stdio(process, measured.tool if name in checkouts else "echo_1")
                     for name, process in processes.items()
                 }
                 print("over stdio, one call after another")
@@ -220,7 +234,7 @@ async def main(given: argparse.Namespace) -> None:
                 servers = {}
                 for kind, arguments, checkout in commands("--transport", "http", "--port", "0"):
                     process = stack.enter_context(running(arguments, env, checkout))
-                    wanted = "echo_1" if kind == YARDSTICK else measured.tool
+                    wanted = measured.tool if kind in checkouts else "echo_1"
                     servers[kind] = await over_http(stack, process, wanted, given.callers)
                 print(f"over Streamable HTTP, {given.callers} callers")
                 await measure(servers, given.rounds, given.calls, HTTP_BOUND)

@@ -4,8 +4,9 @@
 
 A paid call is compared with the sum of its unavoidable parts, measured in turn with it: an echo call on a bare SDK
 server over stdio, and a bare HTTP POST of the same purchase to the same Hub over a kept-alive connection. What the
-disk takes to keep a reservation is shown and not counted. The cold start (spawn to the first ``tools/list`` answer) is
-compared with a bare low-level SDK server's.
+disk takes to keep a reservation is shown and not counted. Beside it stands the floor: a bare SDK server that POSTs, and
+does no more than write each call down, durable before it leaves and again after it. The cold start (spawn to the first
+``tools/list`` answer) is compared with a bare low-level SDK server's.
 """
 
 from __future__ import annotations
@@ -20,21 +21,36 @@ from mcp_types import Tool
 
 from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, sandbox
 from tests.bench.peer_purchase import Buyer
-from tests.bench.stopwatch import bare, bridge, cold_starts, disk, in_turn, listed, opened, ratio, show, text_counter
+from tests.bench.stopwatch import (
+    bare,
+    bridge,
+    cold_starts,
+    disk,
+    floor,
+    in_turn,
+    listed,
+    opened,
+    ratio,
+    show,
+    text_counter,
+)
 
 TEXT = "A short text, counted for the benchmark."
 OURS, ECHO, POST = "jecp-mcp: a paid call", "bare SDK server: an echo", "bare POST: the same purchase"
+FLOOR = "bare SDK server: a POST, two durable writes"
+CALL_BOUND = 1.15
 DISK = "disk: 4 KiB written and synced"
 
 
 async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list[Tool]) -> None:
-    """Measure the three kinds of call in turn."""
+    """Measure the kinds of call in turn."""
     name, capability, action = text_counter(tools)
     buyer = Buyer(hub.url, hub.agent_id, hub.api_key)
     log = folder / "log"
     async with (
         opened(bridge(hub, folder / "state"), era, log) as ours,
         opened(bare(len(tools)), era, log) as echo,
+        opened(floor(hub, len(tools), f"{capability}/{action}", folder / f"floor-{era}.sqlite"), era, log) as least,
         httpx2.AsyncClient() as http,
     ):
 
@@ -45,16 +61,23 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
         async def said(number: int) -> None:
             await echo.call_tool("echo_1", {"text": f"{TEXT} {number}"})
 
+        async def kept(number: int) -> None:
+            result = await least.call_tool("echo_1", {"text": f"{TEXT} {number}"})
+            assert not result.is_error, result.content[0]
+
         async def posted(number: int) -> None:
             bought = buyer.purchase(f"/{capability}/{action}", {"text": f"{TEXT} {number}"})
             answer = await http.post(bought.url, headers=bought.headers, content=bought.body)
             assert answer.status_code == 200, answer.text
 
         with disk(folder) as synced:
-            samples = await in_turn({OURS: paid, ECHO: said, POST: posted, DISK: synced}, count)
+            samples = await in_turn({OURS: paid, FLOOR: kept, ECHO: said, POST: posted, DISK: synced}, count)
     print(f"calls of {capability}:{action}, {era}")
     medians = show(samples)
-    ratio("echo + POST", medians[OURS], medians[ECHO] + medians[POST])
+    parts = medians[ECHO] + medians[POST]
+    ratio("echo + POST", medians[OURS], parts, CALL_BOUND)
+    ratio("echo + POST, of the floor", medians[FLOOR], parts, CALL_BOUND)
+    print(f"  beside the floor {medians[OURS] / medians[FLOOR]:.3f}")
 
 
 async def main(count: int, start_count: int) -> None:

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 
 class Purchase(NamedTuple):
-    """One POST to a Hub."""
+    """One POST to a Hub, and the id that it goes by there."""
 
+    call_id: str
     url: str
     headers: dict[str, str]
     body: bytes
@@ -35,15 +36,17 @@ class Buyer(NamedTuple):
     def purchase(self, path: str, arguments: Any) -> Purchase:
         """What buys the operation at ``/capability/action``, under a fresh id."""
         capability, action = path.strip("/").rsplit("/", 1)
+        call_id = f"bench_{secrets.token_hex(12)}"
         envelope = {
             "jecp": "1.0",
-            "id": f"bench_{secrets.token_hex(12)}",
+            "id": call_id,
             "capability": capability,
             "action": action,
             "input": arguments,
             "mandate": {"agent_id": self.agent_id, "api_key": self.api_key, "budget_usdc": 0.25},
         }
         return Purchase(
+            call_id,
             self.hub + ("/v1/invoke" if "/" in capability else "/v1/jecp"),
             {"X-Agent-ID": self.agent_id, "X-API-Key": self.api_key, "Content-Type": "application/json"},
             json.dumps(envelope).encode(),

@@ -46,6 +46,15 @@ def bare(tools: int) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=[str(BARE), str(tools)])
 
 
+def floor(hub: SandboxHub, tools: int, path: str, ledger: Path) -> StdioServerParameters:
+    """The yardstick server that buys what is at `path`, and writes each call down before and after it."""
+    return StdioServerParameters(
+        command=sys.executable,
+        args=[str(BARE), str(tools), path, "stdio", str(ledger)],
+        env=server_env(hub.url, hub.agent_id, hub.api_key),
+    )
+
+
 @asynccontextmanager
 async def opened(server: StdioServerParameters, era: str, log: Path) -> AsyncIterator[Client]:
     """A client of a server just started, whose stderr goes to `log`, and into the error if there is one."""

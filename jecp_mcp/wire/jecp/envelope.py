@@ -64,8 +64,6 @@ def request_body(
     wanted = split_capability(f"{capability}@{version}" if version else capability)
     if not valid_action(action):
         raise WireError(f"{action[:80]!r} is not an action id")
-    if len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
-        raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
     body: dict[str, Any] = {
         "jecp": PROTOCOL,
         "id": call_id,
@@ -73,7 +71,10 @@ def request_body(
         "action": action,
         "input": arguments,
     }
-    return jsontext.dumps(body)
+    written = jsontext.dumps(body)
+    if len(written) > MAX_INPUT_BYTES and len(jsontext.dumps(arguments)) > MAX_INPUT_BYTES:
+        raise WireError(f"the input is larger than {MAX_INPUT_BYTES} bytes")
+    return written
 
 
 def with_mandate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.answers import Notice
@@ -34,8 +35,9 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=16)
 def http_date(text: str) -> UnixMs | None:
-    """Read an HTTP-date (RFC 9110 §5.6.7), or None when it is none."""
+    """Read an HTTP-date (RFC 9110 §5.6.7), or None when it is none. All answers of one second carry the same."""
     text = text.strip()
     if match := re.fullmatch(_IMF_OR_850, text, re.ASCII):
         day, month, year, hour, minute, second = match.groups()
