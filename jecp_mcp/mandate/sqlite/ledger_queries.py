@@ -80,9 +80,9 @@ class LedgerQueries:
             f"WHERE c.fingerprint = ? AND {KEPT} AND (c.ended_at IS NULL OR c.ended_at > ?) ORDER BY c.id DESC LIMIT 1"
         )
         found = self._one(ROW, where, fingerprint, now - UNDELIVERED_MS)
-        # Where the clock is behind the last change, that one's instant is the ledger's, and fewer are to be found.
-        if found is not None and (last := self.last_at() or now) > now:
-            found = self._one(ROW, where, fingerprint, last - UNDELIVERED_MS)
+        if found is not None:
+            # Where the clock is behind the last change, that one's instant is the ledger's, and fewer are to be found.
+            found = self._one(ROW, where, fingerprint, self._at(now) - UNDELIVERED_MS)
         return None if found is None else Undelivered(found)
 
     def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
@@ -104,7 +104,10 @@ class LedgerQueries:
         Where the clock is behind the last change, that one's instant is the ledger's.
         """
         where = f"WHERE c.owner = ? AND c.look_again_at <= ? ORDER BY {IN_TURN} LIMIT ?"
-        return self._list(where, session, max(now, self.last_at() or now), limit)
+        return self._list(where, session, self._at(now), limit)
+
+    def _at(self, now: UnixMs) -> UnixMs:
+        return max(now, self.last_at() or now)
 
     def last_at(self) -> UnixMs | None:
         """The instant of the last change; None where there is none."""
@@ -118,9 +121,8 @@ class LedgerQueries:
         return found
 
     def rows(self, limit: int, states: frozenset[State] | None, principal: str | None = None) -> list[CallRow]:
-        where, values = [], list[str]()
+        where, values = [], sorted(state.value for state in states or ())
         if states is not None:
-            values += sorted(state.value for state in states)
             where.append(f"c.state IN ({','.join('?' * len(values))})")
             if states <= HOLDING:
                 # Few calls are: begin with them, not with the latest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,17 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, answering, conclude, doubtful, shown
+from jecp_mcp.rails.jecp.outcome import (
+    Evidence,
+    Lost,
+    Replied,
+    Unreadable,
+    answering,
+    conclude,
+    doubtful,
+    refused_by_hub,
+    shown,
+)
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
@@ -230,3 +241,42 @@ def test_a_wait_of_the_hubs_is_never_shortened() -> None:
     assert wait(asked) == pytest.approx(1.25)
     brief = Replied(Refusal("RATE_LIMITED", "slow down", retry_after_seconds=0))
     assert wait(brief, jitter=0.0) == pytest.approx(0.1)
+
+
+def test_a_success_that_says_it_was_not_charged_after_a_lost_attempt_is_told_with_its_doubt() -> None:
+    found = conclude([DROPPED, answer(charged=False, reference="tx_1")], replay=False, budget=BUDGET)
+    assert found.verdict is Verdict.IN_DOUBT
+    assert found.evidence == "answered, not charged again, it says; what was lost before may have been"
+
+
+def test_a_call_that_a_hub_was_only_asked_about_is_told_as_the_bridges_own_word() -> None:
+    asked = refusal("INSUFFICIENT_BUDGET", status=402)
+    found = conclude([asked], replay=True, budget=BUDGET, allowed=MicroUSDC(0))
+    assert found.verdict is Verdict.NOT_CHARGED
+    assert found.refusal is not None
+    assert (found.refusal.code, found.refusal.source) == ("HUB_UNREACHABLE", "bridge")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "replay", "refused"),
+    [
+        ([refusal("INSUFFICIENT_BALANCE")], False, True),
+        ([refusal("INSUFFICIENT_BALANCE")], True, False),
+        ([refusal("INTERNAL_ERROR")], False, False),
+        ([refusal("PROVIDER_ERROR", billing={"charged": True})], False, False),
+        ([NOBODY_HOME], False, False),
+        ([DROPPED], False, False),
+        ([answer(charged=True)], False, False),
+        ([answer(charged=False)], False, False),
+    ],
+)
+def test_only_what_a_hub_refused_without_a_doubt_may_be_paid_for_otherwise(
+    attempts: list[Evidence], replay: bool, refused: bool
+) -> None:
+    assert refused_by_hub(conclude(attempts, replay=replay, budget=BUDGET)) is refused
+
+
+def test_a_refusal_beside_an_answer_asks_for_no_payment() -> None:
+    refused = conclude([refusal("INSUFFICIENT_BALANCE")], replay=False, budget=BUDGET)
+    given = conclude([answer(charged=False)], replay=False, budget=BUDGET)
+    assert not refused_by_hub(replace(refused, answer=given.answer))
