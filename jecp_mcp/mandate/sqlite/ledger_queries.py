@@ -52,6 +52,12 @@ SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
 FROM event AS e LEFT JOIN call AS c ON c.id = e.call
 """
 
+_FIRST_BODY = """
+SELECT coalesce(min(first), 9223372036854775807) FROM (
+    SELECT min(call) AS first FROM request WHERE call > ? UNION ALL SELECT min(call) FROM answer WHERE call > ?
+)
+"""
+
 _LATEST = 10_000
 """How many of the latest calls are looked at for an account's balance."""
 
@@ -164,14 +170,10 @@ class LedgerQueries:
         return self._list("WHERE c.id > ? ORDER BY c.id LIMIT ?", after, limit)
 
     def last_number(self) -> int:
-        return int(self._connection.execute("SELECT max(id) FROM call").get or 0)
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM call").get)
 
     def first_body(self, behind: int) -> int:
-        firsts = [
-            self._connection.execute(f"SELECT min(call) FROM {table} WHERE call > ?", (behind,)).get  # noqa: S608 two constants
-            for table in ("request", "answer")
-        ]
-        return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
+        return int(self._connection.execute(_FIRST_BODY, (behind, behind)).get)
 
     def open_owners(self) -> list[OpenOwner]:
         """The owners of calls that are open or whose charge may yet turn."""

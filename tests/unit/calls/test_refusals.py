@@ -235,7 +235,7 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
         amount,
         balance,
     )
-    assert (told.claim, told.proven, told.look_again_at) == (3, True, None)
+    assert (told.claim, told.proven, told.look_again_at, told.refunded) == (3, True, None, 0)
     assert (told.reference, told.evidence, told.attempts) == (
         outcome.reference, outcome.evidence, outcome.attempts,
     )  # fmt: skip
@@ -243,6 +243,11 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
     assert (end.call_id, end.offer, end.charge, end.amount, end.held) == ("call_1", ACTION, charge, amount, held)
     assert (end.reserved, end.balance_after, end.reference) == (70, balance, outcome.reference)
     assert (end.answer, end.refusal, end.stored) == (outcome.answer, outcome.refusal, False)
+
+
+def test_the_ledger_is_told_what_came_back_and_that_a_charge_is_only_assumed() -> None:
+    told = conclusion("call_1", replace(CHARGED, proven=False, refunded=MicroUSDC(7)), 0, AT)
+    assert (told.charged, told.refunded, told.proven) == (30, 7, False)
 
 
 def test_an_answer_that_cannot_be_written_down_still_proves_its_charge() -> None:

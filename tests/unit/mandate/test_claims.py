@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Conclusion
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -145,6 +147,18 @@ async def test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobo
     gone = {row.call_id for row in await ledger.rows() if row.state is State.WRITTEN_OFF}
     assert gone == {f"{ledger.session} left", "dead running", "dead left"}
     await living.close()
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_is_behind_by_no_more_than_is_allowed_writes_nothing_off(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    await ledger.reserve(reservation(ledger.session, call_id="c"))
+    await ledger.conclude_now(Conclusion("c", Verdict.IN_DOUBT, claim=0, look_again_at=UnixMs(START + 30_000)))
+    for behind, state in ((CLOCK_SLACK_MS, State.IN_DOUBT), (CLOCK_SLACK_MS + 1, State.WRITTEN_OFF)):
+        clock.at = START - behind
+        await ledger.adopt_orphans(everything, clock_right=True)
+        assert [row.state for row in await ledger.rows()] == [state]
 
 
 @pytest.mark.anyio

@@ -55,6 +55,9 @@ def test_a_price_at_the_per_call_cap_is_allowed_and_one_micro_above_is_not() -> 
     assert permit(decide("0.25")).hold == 250_000
     refused = refusal(decide("0.250001"), "PER_CALL_LIMIT")
     assert (refused.details["price"], refused.details["limit"]) == ("0.250001", "0.25")
+    assert refused.message == (
+        "The price of 0.250001 USDC is above the limit of 0.25 USDC for one call (per_call_usdc). Nothing was charged."
+    )
 
 
 @pytest.mark.parametrize("pattern", ["docs/*", "docs/pdf", "docs/pdf:make", "docs_pdf_*", "*:make", "*"])

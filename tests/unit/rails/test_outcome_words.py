@@ -21,6 +21,7 @@ from jecp_mcp.rails.jecp.outcome import (
     conclude,
     doubtful,
     refused_by_hub,
+    says_charged,
     shown,
 )
 from jecp_mcp.rails.jecp.retries import next_wait
@@ -48,6 +49,8 @@ def refusal(code: str, *, status: int | None = 500, billing: Any = None, **more:
         (answer(charged=None), False, Verdict.CHARGED),
         (answer(charged=False), False, Verdict.NOT_CHARGED),
         (answer(charged=False), True, Verdict.NOT_CHARGED),
+        (answer(charged=False, amount=MicroUSDC(5)), False, Verdict.NOT_CHARGED),
+        (answer(charged=False, amount=MicroUSDC(5)), True, Verdict.IN_DOUBT),
         (NOBODY_HOME, False, Verdict.NOT_CHARGED),
         (DROPPED, False, Verdict.IN_DOUBT),
         (HTML, False, Verdict.IN_DOUBT),
@@ -255,6 +258,16 @@ def test_a_call_that_a_hub_was_only_asked_about_is_told_as_the_bridges_own_word(
     assert found.verdict is Verdict.NOT_CHARGED
     assert found.refusal is not None
     assert (found.refusal.code, found.refusal.source) == ("HUB_UNREACHABLE", "bridge")
+    told = conclude([DROPPED, asked], replay=False, budget=BUDGET, allowed=MicroUSDC(0))
+    assert (told.verdict, told.refusal, told.attempts) == (Verdict.NOT_CHARGED, asked.reply, 2)
+    assert told.evidence == "allowed nothing; the Hub last answered INSUFFICIENT_BUDGET"
+
+
+@pytest.mark.parametrize(("said", "charged"), [(True, True), (False, False), ("yes", None), (1, None), (None, None)])
+def test_only_true_and_false_say_whether_something_was_charged(said: object, charged: bool | None) -> None:
+    reply = refusal("PROVIDER_ERROR", billing={"charged": said}).reply
+    assert isinstance(reply, Refusal)
+    assert says_charged(reply) is charged
 
 
 @pytest.mark.parametrize(

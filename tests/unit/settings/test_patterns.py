@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import load_settings
-from jecp_mcp.settings.patterns import Over, can_match, check_pattern, ids_of, within
+from jecp_mcp.settings.patterns import Over, can_match, check_pattern, ids_of, means_source, within
 
 KEYS = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}:[a-z][a-z0-9-]{0,4}\Z")
 CAPABILITIES = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}\Z")
@@ -173,3 +173,14 @@ def test_a_key_is_matched_with_its_capability_and_without_the_name_of_its_source
     key: str, ids: tuple[str, ...]
 ) -> None:
     assert ids_of(key) == ids
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first", "eu"),
+    [
+        ("*", True, False), ("docs/*", True, False), ("docs_pdf", True, False),
+        ("eu::docs/*", True, True), ("*::*", True, True), ("eu__docs_*", True, True), ("de__docs_*", True, False),
+    ],
+)  # fmt: skip
+def test_an_allow_without_a_name_means_the_first_source_only(pattern: str, first: bool, eu: bool) -> None:
+    assert (means_source(pattern, ""), means_source(pattern, "eu")) == (first, eu)
