@@ -9,7 +9,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.records import Conclusion
+from jecp_mcp.mandate.records import Admitted, Conclusion
 from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
@@ -221,3 +221,17 @@ async def test_amounts_that_no_end_can_carry_change_nothing(ledger: SqliteLedger
     assert row is not None
     assert (row.state, row.charged, row.refunded) == (State.SENT, 0, 0)
     await ledger.conclude_now(Conclusion("left", Verdict.CHARGED, MicroUSDC(5), balance_after=MicroUSDC(BEYOND - 1)))
+
+
+@pytest.mark.anyio
+async def test_whoever_takes_a_call_over_says_so_and_sends_it_again_under_its_own_claim(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    dead = open_ledger(ledger.path, "dead", clock)
+    await dead.reserve(reservation("dead", call_id="c"))
+    await dead.conclude_now(Conclusion("c", Verdict.IN_DOUBT, claim=0))
+    await dead.close()
+    (row,) = await ledger.adopt_orphans(everything)
+    adopted = [one for one in await ledger.events("c") if one.event == "adopt"]
+    assert [(one.before, one.after, one.facts) for one in adopted] == [(State.IN_DOUBT, State.IN_DOUBT, {"claim": 1})]
+    assert await ledger.resend("c", row.claim, []) == Admitted("c", clock.now(), 1)
