@@ -181,7 +181,7 @@ class Meters:
     def _over(self, hold: int, full: Asked) -> OverLimit:
         longest: OverLimit | None = None
         for meter, state in full:
-            # More than the whole limit never leaves a window that has no more than that in it.
+            # For a hold above the whole limit more would have to leave than is in the window: that is never.
             resets_at = self._room_at(state, state.used + hold - meter.limit)
             over = OverLimit(meter, MicroUSDC(state.used), resets_at)
             if resets_at is None:
