@@ -41,6 +41,7 @@ SHARED: Final = (
 )  # fmt: skip
 OF_THE_FILE: Final = {
     "test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobody_works_on_it",
+    "test_whoever_takes_a_call_over_says_so_and_sends_it_again_under_its_own_claim",
     "test_more_than_one_transaction_takes_go_in_several",
     "test_a_body_that_pruning_kept_cannot_go_unseen",
     "test_a_refund_survives_a_restart_and_a_count_anew",
