@@ -109,8 +109,8 @@ def _rounded(value: object, rounding: str) -> MicroUSDC:
         raise MoneyError("no amount of USDC was said")
     if amount > MOST_USDC:
         raise TooMuchMoney(f"an amount of more than {MOST_USDC} USDC was said")
-    # Both steps round the same way, so a tail beyond forty digits is not lost.
-    micro = Context(prec=40, rounding=rounding, traps=[]).multiply(amount, MICRO_PER_USDC)
+    # Both steps round the same way, so a tail beyond the context's digits is not lost.
+    micro = Context(rounding=rounding).multiply(amount, MICRO_PER_USDC)
     return MicroUSDC(int(micro.to_integral_value(rounding)))
 
 

@@ -6,7 +6,7 @@ not been asked for a while is fed what it missed before it admits anything.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from jecp_mcp.clock import UnixMs
@@ -19,7 +19,7 @@ from jecp_mcp.mandate.records import (
     MeterReading,
     OverLimit,
 )
-from jecp_mcp.mandate.windows import Window, slot_expiry, slot_start
+from jecp_mcp.mandate.windows import SLOT_MS, Window, slot_expiry, slot_start
 from jecp_mcp.mandate.working_set import (
     Call,
     Changes,
@@ -181,8 +181,8 @@ class Meters:
     def _over(self, hold: int, full: Asked) -> OverLimit:
         longest: OverLimit | None = None
         for meter, state in full:
-            needed = state.used + hold - meter.limit
-            resets_at = self._room_at(state, needed) if hold <= meter.limit else None
+            # For a hold above the whole limit more would have to leave than is in the window: that is never.
+            resets_at = self._room_at(state, state.used + hold - meter.limit)
             over = OverLimit(meter, MicroUSDC(state.used), resets_at)
             if resets_at is None:
                 return over
@@ -193,12 +193,12 @@ class Meters:
 
     def _room_at(self, state: MeterState, needed: int) -> UnixMs | None:
         """When at least `needed` will have left the window; None when it never does."""
-        if slot_expiry(state.window, 0) is None:
+        if state.window not in SLOT_MS:
             return None
-        amounts = dict(self._loaded.slots(state.number))
+        amounts = Counter(dict(self._loaded.slots(state.number)))
         for (meter, start), by in self._changes.slots.items():
             if meter == state.number:
-                amounts[start] = amounts.get(start, 0) + by
+                amounts[start] += by
         for start, amount in sorted(amounts.items()):
             needed -= amount
             expires = slot_expiry(state.window, start)

@@ -52,6 +52,12 @@ SELECT e.body, e.digest, coalesce(c.call_id, 'the missing call ' || e.call)
 FROM event AS e LEFT JOIN call AS c ON c.id = e.call
 """
 
+_FIRST_BODY = """
+SELECT coalesce(min(first), 9223372036854775807) FROM (
+    SELECT min(call) AS first FROM request WHERE call > ? UNION ALL SELECT min(call) FROM answer WHERE call > ?
+)
+"""
+
 _LATEST = 10_000
 """How many of the latest calls are looked at for an account's balance."""
 
@@ -80,9 +86,9 @@ class LedgerQueries:
             f"WHERE c.fingerprint = ? AND {KEPT} AND (c.ended_at IS NULL OR c.ended_at > ?) ORDER BY c.id DESC LIMIT 1"
         )
         found = self._one(ROW, where, fingerprint, now - UNDELIVERED_MS)
-        # Where the clock is behind the last change, that one's instant is the ledger's, and fewer are to be found.
-        if found is not None and (last := self.last_at() or now) > now:
-            found = self._one(ROW, where, fingerprint, last - UNDELIVERED_MS)
+        if found is not None:
+            # Where the clock is behind the last change, that one's instant is the ledger's, and fewer are to be found.
+            found = self._one(ROW, where, fingerprint, self._at(now) - UNDELIVERED_MS)
         return None if found is None else Undelivered(found)
 
     def of_reference(self, rail: str, account: str, reference: str) -> CallRow | None:
@@ -104,7 +110,10 @@ class LedgerQueries:
         Where the clock is behind the last change, that one's instant is the ledger's.
         """
         where = f"WHERE c.owner = ? AND c.look_again_at <= ? ORDER BY {IN_TURN} LIMIT ?"
-        return self._list(where, session, max(now, self.last_at() or now), limit)
+        return self._list(where, session, self._at(now), limit)
+
+    def _at(self, now: UnixMs) -> UnixMs:
+        return max(now, self.last_at() or now)
 
     def last_at(self) -> UnixMs | None:
         """The instant of the last change; None where there is none."""
@@ -118,9 +127,8 @@ class LedgerQueries:
         return found
 
     def rows(self, limit: int, states: frozenset[State] | None, principal: str | None = None) -> list[CallRow]:
-        where, values = [], list[str]()
+        where, values = [], sorted(state.value for state in states or ())
         if states is not None:
-            values += sorted(state.value for state in states)
             where.append(f"c.state IN ({','.join('?' * len(values))})")
             if states <= HOLDING:
                 # Few calls are: begin with them, not with the latest.
@@ -162,14 +170,10 @@ class LedgerQueries:
         return self._list("WHERE c.id > ? ORDER BY c.id LIMIT ?", after, limit)
 
     def last_number(self) -> int:
-        return int(self._connection.execute("SELECT max(id) FROM call").get or 0)
+        return int(self._connection.execute("SELECT coalesce(max(id), 0) FROM call").get)
 
     def first_body(self, behind: int) -> int:
-        firsts = [
-            self._connection.execute(f"SELECT min(call) FROM {table} WHERE call > ?", (behind,)).get  # noqa: S608 two constants
-            for table in ("request", "answer")
-        ]
-        return min((int(first) for first in firsts if first is not None), default=2**63 - 1)
+        return int(self._connection.execute(_FIRST_BODY, (behind, behind)).get)
 
     def open_owners(self) -> list[OpenOwner]:
         """The owners of calls that are open or whose charge may yet turn."""

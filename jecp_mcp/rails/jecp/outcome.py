@@ -225,7 +225,7 @@ def _only_asked() -> Refusal:
 def in_doubt(attempts: Sequence[Evidence], budget: MicroUSDC, *, replay: bool) -> Refusal:
     """The words for a call in doubt: those of the last attempt that left it so."""
     money = f"Whether it was charged is not known, so {format_usdc(budget)} USDC stay held."
-    doubts = [one for one in attempts if shown(one, replay=False) is Verdict.IN_DOUBT]
+    doubts = [one for one in attempts if shown(one, replay=replay) is Verdict.IN_DOUBT]
     # That the id is known says less than what became of the attempt that made it known, where there is one.
     telling = [one for one in doubts if not _repeats(one)] or (doubts if len(attempts) == 1 and not replay else [])
     last = telling[-1] if telling else None

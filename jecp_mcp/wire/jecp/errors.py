@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from math import ceil
 from typing import Any
 
 from jecp_mcp.clock import UnixMs
@@ -63,7 +64,6 @@ def parse_refusal(
         documentation_url=_text(nested.get("documentation_url")) or _text(body.get("documentation_url")),
         retry_after_seconds=_wait(headers, now, details, next_action, nested),
         id=_text(body.get("id")),
-        source="payee",
         raw=body,
     )
 
@@ -111,9 +111,7 @@ def _seconds(value: object) -> int | None:
         return None
     if value < 0:
         return None
-    if value >= MAX_WAIT_SECONDS:
-        return MAX_WAIT_SECONDS
-    return int(value) + (value != int(value))
+    return ceil(min(value, MAX_WAIT_SECONDS))
 
 
 def _object(value: object) -> JSONObject | None:

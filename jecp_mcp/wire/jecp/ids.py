@@ -69,8 +69,8 @@ def split_capability(text: str) -> CapabilityId:
     capability, at, version = text.partition("@")
     if not valid_capability(capability) or (at and not valid_version(version)):
         raise WireError(f"'{label(text[:80])}' is not a capability id")
-    namespace, slash, name = capability.partition("/")
-    return CapabilityId(namespace if slash else "", name if slash else capability, version if at else None)
+    namespace, _, name = capability.rpartition("/")
+    return CapabilityId(namespace, name, version if at else None)
 
 
 def valid_agent_id(text: object) -> bool:

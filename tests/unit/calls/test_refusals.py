@@ -60,6 +60,9 @@ def row(state: State, *, attempts: int = 1, answer: bytes | None = None) -> Call
     )  # fmt: skip
 
 
+NAMED = replace(row(State.IN_DOUBT), offer="eu::docs/pdf:make", source="https://eu.example", account="https://eu.example agent")  # fmt: skip
+
+
 def over(used: int, limit: int, resets_at: int | None) -> OverLimit:
     meter = Meter("k", Window.DAY, MicroUSDC(limit), "daily_usdc", "local")
     return OverLimit(meter, MicroUSDC(used), None if resets_at is None else UnixMs(resets_at))
@@ -81,6 +84,9 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.in_doubt(row(State.IN_DOUBT)), "CALL_IN_DOUBT", f"call of {SINCE} was sent and its answer was"),
     (lambda: refusals.held_back(row(State.IN_DOUBT), NO, AT), "CALL_IN_DOUBT", "to find out (INSUFFICIENT_BALANCE). 0.00007"),
     (lambda: refusals.account_not_here(row(State.IN_DOUBT)), "ACCOUNT_NOT_HERE", "by another account (hub agent)"),
+    (lambda: refusals.account_not_here(replace(row(State.IN_DOUBT), account="a" * 201)), "ACCOUNT_NOT_HERE", f"({'a' * 200}) and"),
+    (lambda: refusals.account_not_here(NAMED), "ACCOUNT_NOT_HERE", "by another account (agent at eu) and"),
+    (lambda: refusals.payer_not_here(row(State.IN_DOUBT)), "ACCOUNT_NOT_HERE", f"The call of {SINCE} may have been paid by a wallet whose key is not here, and its answer was lost. 0.00007 USDC stay held. A server that runs with that key can"),
     (refusals.taken_over, "CALL_IN_PROGRESS", "Another process has taken this call over. Whether it was charged is not"),
     (refusals.clock_set_back, "CLOCK_WRONG", "was set back while the call was under way"),
     (refusals.ledger_too_slow, "LEDGER_UNAVAILABLE", "takes minutes to answer. Nothing was sent"),
@@ -145,6 +151,10 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
         (
             lambda: refusals.account_not_here(replace(row(State.IN_DOUBT), account="a" * 201)),
             {"since": SINCE, "held_usdc": "0.00007", "account": "a" * 200},
+        ),
+        (
+            lambda: refusals.payer_not_here(row(State.IN_DOUBT)),
+            {"since": SINCE, "held_usdc": "0.00007", "account": "hub agent"},
         ),
         (lambda: refusals.no_rail(ACTION), {"source": ACTION.source}),
         (lambda: refusals.standing(row(State.WRITTEN_OFF)), {"since": SINCE, "state": "written_off"}),
@@ -225,7 +235,7 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
         amount,
         balance,
     )
-    assert (told.claim, told.proven, told.look_again_at) == (3, True, None)
+    assert (told.claim, told.proven, told.look_again_at, told.refunded) == (3, True, None, 0)
     assert (told.reference, told.evidence, told.attempts) == (
         outcome.reference, outcome.evidence, outcome.attempts,
     )  # fmt: skip
@@ -233,6 +243,11 @@ def test_an_outcome_reads_the_same_to_the_ledger_and_to_the_caller(
     assert (end.call_id, end.offer, end.charge, end.amount, end.held) == ("call_1", ACTION, charge, amount, held)
     assert (end.reserved, end.balance_after, end.reference) == (70, balance, outcome.reference)
     assert (end.answer, end.refusal, end.stored) == (outcome.answer, outcome.refusal, False)
+
+
+def test_the_ledger_is_told_what_came_back_and_that_a_charge_is_only_assumed() -> None:
+    told = conclusion("call_1", replace(CHARGED, proven=False, refunded=MicroUSDC(7)), 0, AT)
+    assert (told.charged, told.refunded, told.proven) == (30, 7, False)
 
 
 def test_an_answer_that_cannot_be_written_down_still_proves_its_charge() -> None:
@@ -263,6 +278,7 @@ def test_a_row_is_told_as_charged_free_or_unknown_and_never_as_more_than_is_prov
     end = standing(row(state))
     assert (end.call_id, end.charge, end.amount, end.held) == ("call_1", charge, amount, held)
     assert (end.reserved, end.balance_after, end.reference, end.stored) == (70, 9, "tx_1", True)
+    assert standing(replace(row(state), refunded=MicroUSDC(7))).refunded == (7 if charge is Charge.YES else 0)
     assert end.answer is None
     assert end.refusal is not None
     assert end.refusal.code.startswith("CALL_IN_" if state in OPEN else ("CALL_OVER", "CALL_WRITTEN_OFF"))
@@ -356,3 +372,23 @@ def test_no_further_copy_is_bought_while_one_is_open(state: State, known: Callab
     found, first = refusals.copy_open(row(state)), known(row(state))
     assert (found.code, found.details, found.source) == (first.code, first.details, "bridge")
     assert found.message == f"{first.message} No other copy is bought before it is known what became of it."
+
+
+@pytest.mark.parametrize(
+    ("state", "refunded", "money"),
+    [
+        (State.SETTLED, 0, "was not kept. It was charged 0.00003 USDC."),
+        (State.SETTLED, 29, "It was charged 0.00003 USDC. 0.000029 USDC of it came back, and counts as spent no more."),
+        (State.SETTLED, 30, "It was charged 0.00003 USDC. All of it came back, and counts as spent no more."),
+        (State.RECONCILED_CHARGED, 0, "was not kept. It was charged 0.00003 USDC."),
+        (State.RECONCILED_CHARGED, 30, "USDC. All of it came back, and counts as spent no more."),
+        (State.RELEASED, 0, "ended without an answer. It was not charged."),
+        (State.RECONCILED_FREE, 0, "ended without an answer. It was not charged."),
+        (State.WRITTEN_OFF, 0, "and the Hub no longer remembers it. 0.00007 USDC count as spent."),
+    ],
+)
+def test_a_call_that_is_over_says_what_it_cost_and_what_of_it_came_back(
+    state: State, refunded: int, money: str
+) -> None:
+    said = refusals.standing(replace(row(state), refunded=MicroUSDC(refunded)))
+    assert said.message.endswith(money)

@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from jecp_mcp.calls.orders import Wish
-from jecp_mcp.calls.stored import fingerprint, identity, is_copy
+from jecp_mcp.calls.stored import dump_answer, fingerprint, identity, is_copy, load_answer
+from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import LOCAL, Purchase
+from jecp_mcp.errors import WireError
+from jecp_mcp.jsontext import MAX_DEPTH, MAX_MARKS
 
 
 def test_equal_calls_have_the_same_fingerprint_in_every_version_of_the_program() -> None:
@@ -57,3 +60,17 @@ def test_a_label_makes_a_copy_that_is_known_for_one_and_no_label_none() -> None:
     assert [is_copy(copy) for copy in copies] == [False, True, True, True, True]
     assert fingerprint(base, "2") == copies[1], "the same label again is the same purchase"
     assert fingerprint(identity("p", "h", "a:b", {"x": 2}), "2").partition(".")[2] != copies[1].partition(".")[2]
+
+
+def test_what_is_read_of_a_payee_is_kept_however_many_parts_it_has_and_however_deep_it_is() -> None:
+    """As deep as may be read, in the wrapping of a rail and of what is stored beside it, and no deeper."""
+    many = [0] * MAX_MARKS
+    kept = load_answer(dump_answer(Answer("call_1", many, Billing(True), raw={"body": many})))
+    assert kept.output == many
+    nested: list[object] = []
+    for _ in range(MAX_DEPTH - 1):
+        nested = [nested]
+    kept = load_answer(dump_answer(Answer("call_1", nested, Billing(True), raw={"body": nested})))
+    assert kept.output == nested
+    with pytest.raises(WireError):
+        load_answer(dump_answer(Answer("call_1", nested, Billing(True), raw={"body": [nested]})))

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.records import Conclusion
+from jecp_mcp.mandate.records import Admitted, Conclusion
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS
 from jecp_mcp.mandate.sqlite.ledger import SqliteLedger
 from jecp_mcp.mandate.states import State
 from jecp_mcp.money import MicroUSDC
@@ -149,6 +151,18 @@ async def test_what_was_made_while_the_clock_was_ahead_is_written_off_where_nobo
 
 
 @pytest.mark.anyio
+async def test_a_clock_that_is_behind_by_no_more_than_is_allowed_writes_nothing_off(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    await ledger.reserve(reservation(ledger.session, call_id="c"))
+    await ledger.conclude_now(Conclusion("c", Verdict.IN_DOUBT, claim=0, look_again_at=UnixMs(START + 30_000)))
+    for behind, state in ((CLOCK_SLACK_MS, State.IN_DOUBT), (CLOCK_SLACK_MS + 1, State.WRITTEN_OFF)):
+        clock.at = START - behind
+        await ledger.adopt_orphans(everything, clock_right=True)
+        assert [row.state for row in await ledger.rows()] == [state]
+
+
+@pytest.mark.anyio
 async def test_a_leap_of_the_clock_that_is_over_writes_nothing_off(ledger: SqliteLedger, clock: HandClock) -> None:
     wanted = reservation(ledger.session, provable_until=START + 3_300_000)
     await ledger.reserve(wanted)
@@ -217,3 +231,17 @@ async def test_amounts_that_no_end_can_carry_change_nothing(ledger: SqliteLedger
     assert row is not None
     assert (row.state, row.charged, row.refunded) == (State.SENT, 0, 0)
     await ledger.conclude_now(Conclusion("left", Verdict.CHARGED, MicroUSDC(5), balance_after=MicroUSDC(BEYOND - 1)))
+
+
+@pytest.mark.anyio
+async def test_whoever_takes_a_call_over_says_so_and_sends_it_again_under_its_own_claim(
+    path: Path, ledger: SqliteLedger, clock: HandClock
+) -> None:
+    dead = open_ledger(path, "dead", clock)
+    await dead.reserve(reservation("dead", call_id="c"))
+    await dead.conclude_now(Conclusion("c", Verdict.IN_DOUBT, claim=0))
+    await dead.close()
+    (row,) = await ledger.adopt_orphans(everything)
+    adopted = [one for one in await ledger.events("c") if one.event == "adopt"]
+    assert [(one.before, one.after, one.facts) for one in adopted] == [(State.IN_DOUBT, State.IN_DOUBT, {"claim": 1})]
+    assert await ledger.resend("c", row.claim, []) == Admitted("c", clock.now(), 1)

@@ -38,9 +38,11 @@ async def test_a_copy_has_the_number_of_those_before_it_that_may_have_been_bough
     await bought(ledger, "free", "ab.1", Verdict.NOT_CHARGED)
     await bought(ledger, "lost", "ab.2", Verdict.IN_DOUBT)
     await bought(ledger, "last", "ab.3")
+    await bought(ledger, "bare", "ab")
     await ledger.flush()
-    numbers = {call_id: await ledger.copy_number(call_id) for call_id in ("first", "lost", "last", "other", "nobody")}
-    assert numbers == {"first": 1, "lost": 2, "last": 3, "other": 1, "nobody": 0}
+    asked = ("first", "lost", "last", "bare", "other", "nobody")
+    numbers = {call_id: await ledger.copy_number(call_id) for call_id in asked}
+    assert numbers == {"first": 1, "lost": 2, "last": 3, "bare": 4, "other": 1, "nobody": 0}
 
 
 async def test_the_receipts_of_a_payee_are_counted_among_the_latest_calls(ledger: Ledger) -> None:

@@ -31,6 +31,18 @@ async def test_an_id_is_taken_once_and_a_newer_grant_takes_the_place_of_the_olde
     assert await ledger.answer_grant(REF, granted=True, note="late") is None
 
 
+async def test_a_grant_lasts_as_long_as_was_said_from_the_instant_that_it_is_written(
+    ledger: SqliteLedger, clock: HandClock
+) -> None:
+    clock.forward(seconds=7)
+    written = await ledger.write_grant(replace(ASKED, call_id="call_of_before"))
+    assert (written.created_at, written.expires_at) == (START + 7_000, START + 67_000)
+    assert await ledger.grant(REF) == written
+    (event,) = await ledger.events()
+    assert (event.event, event.facts["state"], event.facts["call_id"]) == ("slip", "asked", "call_of_before")
+    assert event.facts["expires_at"] == written.expires_at
+
+
 async def test_an_answer_counts_once_and_in_time(ledger: SqliteLedger, clock: HandClock) -> None:
     assert await ledger.answer_grant(REF, granted=True, note="nobody asked") is None
     await ledger.write_grant(ASKED)

@@ -41,6 +41,7 @@ async def test_what_is_noted_of_a_call_is_in_its_row_and_in_its_events(ledger: S
         ("intent", "60"),
     ]
     assert ["answer" in event.facts for event in noted] == [False, True, False]
+    assert {(event.before, event.after) for event in noted} == {(State.SENT, State.SENT)}
     assert all(event.call == found.row.number for event in noted)
 
 

@@ -95,7 +95,15 @@ async def test_a_ledger_from_before_the_first_release_is_refused_by_name(ledger:
     assert isinstance(older.fault, LedgerUnavailable)
     assert f"version {version}" in str(older.fault)
     assert "was written before the first release of jecp-mcp" in str(older.fault)
+    aside = ledger.path.parent / "ledger-of-before-the-first-release"
+    assert str(older.fault).endswith(f"run: mkdir {aside} && mv {ledger.path}* {aside}")
     await older.close()
+
+
+def test_the_command_that_moves_a_ledger_away_can_be_pasted_whatever_the_folder_is_called() -> None:
+    moved = schema.move_away_command("/my wallet/ledger.db")
+    aside = "'/my wallet/ledger-of-before-the-first-release'"
+    assert moved == f"mkdir {aside} && mv '/my wallet/ledger.db'* {aside}"
 
 
 @pytest.mark.anyio
@@ -110,6 +118,24 @@ async def test_meters_that_disagree_with_what_they_counted_are_damage(ledger: Sq
     assert isinstance(damaged.fault, LedgerDamaged)
     assert "meters" in str(damaged.fault)
     await damaged.close()
+
+
+def test_a_structure_that_is_not_what_was_written_is_damage_and_said_in_short() -> None:
+    name = "n" * 300
+    connection = apsw.Connection("")
+    connection.execute(f"CREATE TABLE {name}(x); INSERT INTO {name} VALUES (NULL)")
+    schema.check_structure(connection)
+    # What the file says of itself and what it holds part company.
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+    connection.execute(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, '(x)', '(x NOT NULL)');"
+        "PRAGMA writable_schema = RESET"
+    )
+    with pytest.raises(LedgerDamaged) as caught:
+        schema.check_structure(connection)
+    connection.close()
+    found = f"NULL value in {name}.x"
+    assert str(caught.value) == f"the ledger's structure is damaged: {found[:200]}"
 
 
 @pytest.mark.anyio

@@ -4,7 +4,7 @@ from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.policy import Permit, Policy, authorise
+from jecp_mcp.mandate.policy import PROHIBITIONS, Permit, Policy, authorise, bound, forbids, objections
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import ZERO, MicroUSDC, parse_usdc
 from jecp_mcp.settings import MandateSettings
@@ -18,9 +18,18 @@ def decide(price: str | None = "0.005", *, exact: bool = True, now: int = NOW, *
     policy = Policy.from_settings(MandateSettings.model_validate(settings))
     kind = QuoteKind.UNKNOWN if price is None else QuoteKind.EXACT if exact else QuoteKind.FROM
     quote = Quote(ZERO if price is None else parse_usdc(price), kind, "docs", "hub agent")
-    return authorise(
-        policy, ACTION, "docs_pdf_make", quote, now=UnixMs(now), principal="local", session="s1", most_per_call=MOST
-    )
+    asked, at = (policy, ACTION, "docs_pdf_make", quote), UnixMs(now)
+    decision = authorise(*asked, now=at, principal="local", session="s1", most_per_call=MOST)
+    # What is shown of an offer before anybody buys it is what is decided then.
+    against = objections(*asked, now=at, most_per_call=MOST)
+    if isinstance(decision, Permit):
+        assert (against, bound(*asked, MOST)) == ((), decision.hold)
+    else:
+        assert against[0] == decision
+    forbidden = [one for one in against if one.code in PROHIBITIONS]
+    assert forbids(policy, ACTION, "docs_pdf_make", at) == (forbidden[0] if forbidden else None)
+    assert policy.permits(ACTION, "docs_pdf_make") is all(one.code != "DENIED_BY_POLICY" for one in against)
+    return decision
 
 
 def refusal(decision: Permit | Refusal, code: str) -> Refusal:
@@ -46,6 +55,9 @@ def test_a_price_at_the_per_call_cap_is_allowed_and_one_micro_above_is_not() -> 
     assert permit(decide("0.25")).hold == 250_000
     refused = refusal(decide("0.250001"), "PER_CALL_LIMIT")
     assert (refused.details["price"], refused.details["limit"]) == ("0.250001", "0.25")
+    assert refused.message == (
+        "The price of 0.250001 USDC is above the limit of 0.25 USDC for one call (per_call_usdc). Nothing was charged."
+    )
 
 
 @pytest.mark.parametrize("pattern", ["docs/*", "docs/pdf", "docs/pdf:make", "docs_pdf_*", "*:make", "*"])
@@ -159,3 +171,45 @@ def test_a_lower_maximum_needs_nobodys_approval_where_the_price_is_not_exact_and
 )
 def test_what_is_listed_says_of_which_kind_its_price_is(price: Price, kind: QuoteKind) -> None:
     assert price.kind is kind
+
+
+def test_every_reason_is_told_and_what_forbids_it_at_any_price_comes_first() -> None:
+    policy = Policy.from_settings(
+        MandateSettings.model_validate({"allow": [], "expires_at": "2027-01-01T00:00:00Z", "per_call_usdc": "0.01"})
+    )
+    said = objections(
+        policy, ACTION, "t", Quote(MicroUSDC(10_001), QuoteKind.FROM, "docs", "a"), now=NOW, most_per_call=MOST
+    )
+    assert said == (
+        Refusal(
+            "DENIED_BY_POLICY",
+            "The operator's mandate does not allow docs/pdf:make to be bought. Nothing was charged.",
+            details={"action": "docs/pdf:make"}, source="bridge",
+        ),
+        Refusal(
+            "MANDATE_EXPIRED",
+            "The operator's mandate ended at 2027-01-01T00:00:00.000Z. Nothing was charged.",
+            details={"expired_at": "2027-01-01T00:00:00.000Z"}, source="bridge",
+        ),
+        Refusal(
+            "PER_CALL_LIMIT",
+            "The price of 0.010001 USDC is above the limit of 0.01 USDC for one call (per_call_usdc). A call may come "
+            "to less, but is sold only where that much is allowed. Nothing was charged.",
+            details={"price": "0.010001", "limit": "0.01", "cap": "per_call_usdc"}, source="bridge",
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "first", "named"),
+    [
+        (["*"], [], True, False), (["*::*"], [], False, True), (["*", "*::*"], [], True, True),
+        (["*", "*::*"], ["docs/*"], False, False), (["docs/*"], [], False, False), ([], [], False, False),
+    ],
+)  # fmt: skip
+def test_a_source_is_not_looked_at_where_all_of_it_is_allowed_and_nothing_denied(
+    allow: list[str], deny: list[str], first: bool, named: bool
+) -> None:
+    policy = Policy.from_settings(MandateSettings.model_validate({"allow": allow, "deny": deny}))
+    assert policy.allows_all_like("docs/pdf:make") is first
+    assert policy.allows_all_like("eu::docs/pdf:make") is named

@@ -1,5 +1,7 @@
 """The state ``sent``: bytes may have left; only a proof moves it."""
 
+from dataclasses import replace
+
 import pytest
 
 from jecp_mcp.domain.outcomes import Verdict
@@ -66,6 +68,16 @@ async def test_a_call_id_is_taken_once(ledger: SqliteLedger) -> None:
 async def test_a_hold_out_of_bounds_is_an_error(ledger: SqliteLedger, hold: int) -> None:
     with pytest.raises(LedgerError, match="out of bounds"):
         await ledger.reserve(reservation(ledger.session, hold))
+
+
+@pytest.mark.anyio
+async def test_a_quote_may_be_as_much_as_a_column_holds(ledger: SqliteLedger) -> None:
+    for quoted in (-1, 2**63):
+        with pytest.raises(LedgerError, match="the quote is out of bounds"):
+            await ledger.reserve(replace(reservation(ledger.session), quoted=MicroUSDC(quoted)))
+    for quoted in (0, 2**63 - 1):
+        wanted = replace(reservation(ledger.session), quoted=MicroUSDC(quoted))
+        assert isinstance(await ledger.reserve(wanted), Admitted)
 
 
 @pytest.mark.anyio

@@ -1,5 +1,6 @@
 """The caps: all or nothing, rolling, and never early."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -85,10 +86,23 @@ async def test_resets_at_is_when_enough_has_left_not_when_the_first_does(
 
 
 @pytest.mark.anyio
-async def test_a_price_above_the_whole_cap_never_resets(ledger: SqliteLedger) -> None:
-    over = await ledger.reserve(reservation(ledger.session, 101, meters=[meter(Window.HOUR, 100)]))
+@pytest.mark.parametrize(
+    ("hold", "slots"), [(1, 1), (40, 1), (41, 2), (70, 2), (71, 3), (100, 3), (101, None), (1_000, None)]
+)
+async def test_a_full_window_has_room_again_once_just_enough_of_it_has_left(
+    ledger: SqliteLedger, clock: HandClock, hold: int, slots: int | None
+) -> None:
+    """In whichever transaction it was spent; and for a price above the whole cap never."""
+    cap = meter(Window.HOUR, 100)
+    for spent in (40, 30):
+        await ledger.reserve(reservation(ledger.session, spent, meters=[cap]))
+        clock.forward(seconds=60)
+    last, wanted = (reservation(ledger.session, amount, meters=[cap]) for amount in (20, hold))
+    await ledger.reserve(reservation(ledger.session, 10, meters=[cap]))
+    # The first goes alone; what is asked for in the same turn goes together.
+    *_, over = await asyncio.gather(ledger.recount(), ledger.reserve(last), ledger.reserve(wanted))
     assert isinstance(over, OverLimit)
-    assert over.resets_at is None
+    assert (over.used, over.resets_at) == (100, None if slots is None else START + 3_600_000 + slots * 60_000)
 
 
 @pytest.mark.anyio
@@ -182,3 +196,12 @@ async def test_of_two_full_windows_the_one_that_takes_longer_is_told(
     over = await ledger.reserve(reservation(ledger.session, 1, meters=caps))
     assert isinstance(over, OverLimit)
     assert over.meter.window is Window.DAY
+
+
+@pytest.mark.anyio
+async def test_of_two_full_windows_that_take_equally_long_the_first_is_told(ledger: SqliteLedger) -> None:
+    caps = [meter(Window.HOUR, 10), meter(Window.HOUR, 10, pattern="docs/*")]
+    assert isinstance(await ledger.reserve(reservation(ledger.session, 10, meters=caps)), Admitted)
+    over = await ledger.reserve(reservation(ledger.session, 1, meters=caps))
+    assert isinstance(over, OverLimit)
+    assert over.meter == caps[0]

@@ -36,10 +36,15 @@ async def test_an_undelivered_answer_is_as_old_as_the_last_change_makes_it(
 ) -> None:
     await ledger.reserve(reservation(ledger.session, 5, call_id="a", fingerprint="print"))
     await ledger.conclude_now(Conclusion("a", Verdict.CHARGED, MicroUSDC(5), answer=b"answer"))
-    clock.at = START + UNDELIVERED_MS - 1
-    assert isinstance(await ledger.identical("print"), Undelivered)
+    repeat = reservation(ledger.session, 5, fingerprint="print")
+    for at in (START - 1, START, START + UNDELIVERED_MS - 1):
+        clock.at = at
+        assert isinstance(await ledger.identical("print"), Undelivered)
+        assert isinstance(await ledger.reserve(repeat), Undelivered)
     clock.forward(ms=1)
     assert await ledger.identical("print") is None
+    assert isinstance(await ledger.reserve(repeat), Admitted)
+    await ledger.conclude_now(Conclusion(repeat.call_id, Verdict.NOT_CHARGED))
     clock.forward(seconds=1)
     await ledger.reserve(reservation(ledger.session, 5))
     clock.at = START + UNDELIVERED_MS - 1

@@ -67,7 +67,7 @@ def test_what_was_charged_is_rounded_up_to_the_micro_and_a_balance_down(
     exact = Fraction(digits) * Fraction(10) ** exponent * 1_000_000
     if exact > MOST_USDC * 1_000_000:
         for read in (parse_charge, parse_balance):
-            with pytest.raises(TooMuchMoney):
+            with pytest.raises(TooMuchMoney, match="more than 1000000000 USDC was said"):
                 read(said)
         return
     up, down = parse_charge(said), parse_balance(said)
@@ -81,6 +81,7 @@ def test_what_was_charged_is_rounded_up_to_the_micro_and_a_balance_down(
         ("$5.00", 5_000_000), ("5 USDC", 5_000_000), ("5.0000001 USD", 5_000_001), (Decimal("5.0000001"), 5_000_001),
         (Decimal("0.30000000000000004"), 300_001), (Decimal("0.00000123"), 2), (Decimal("1E-999999"), 1),
         (Decimal("1E-999999999"), 1), (Decimal("-0.0"), 0), ("1e-3", 1_000), ("1." + "0" * 90 + "1", 1_000_001), (2, 2_000_000),
+        (MOST_USDC, MOST_USDC * 1_000_000),
     ],
 )  # fmt: skip
 def test_what_was_charged_is_read_however_it_is_written(said: object, micro: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,18 @@ from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.rails.jecp.outcome import Evidence, Lost, Replied, Unreadable, answering, conclude, doubtful, shown
+from jecp_mcp.rails.jecp.outcome import (
+    Evidence,
+    Lost,
+    Replied,
+    Unreadable,
+    answering,
+    conclude,
+    doubtful,
+    refused_by_hub,
+    says_charged,
+    shown,
+)
 from jecp_mcp.rails.jecp.retries import next_wait
 from jecp_mcp.wire.jecp.errors import parse_refusal
 
@@ -37,6 +49,8 @@ def refusal(code: str, *, status: int | None = 500, billing: Any = None, **more:
         (answer(charged=None), False, Verdict.CHARGED),
         (answer(charged=False), False, Verdict.NOT_CHARGED),
         (answer(charged=False), True, Verdict.NOT_CHARGED),
+        (answer(charged=False, amount=MicroUSDC(5)), False, Verdict.NOT_CHARGED),
+        (answer(charged=False, amount=MicroUSDC(5)), True, Verdict.IN_DOUBT),
         (NOBODY_HOME, False, Verdict.NOT_CHARGED),
         (DROPPED, False, Verdict.IN_DOUBT),
         (HTML, False, Verdict.IN_DOUBT),
@@ -230,3 +244,52 @@ def test_a_wait_of_the_hubs_is_never_shortened() -> None:
     assert wait(asked) == pytest.approx(1.25)
     brief = Replied(Refusal("RATE_LIMITED", "slow down", retry_after_seconds=0))
     assert wait(brief, jitter=0.0) == pytest.approx(0.1)
+
+
+def test_a_success_that_says_it_was_not_charged_after_a_lost_attempt_is_told_with_its_doubt() -> None:
+    found = conclude([DROPPED, answer(charged=False, reference="tx_1")], replay=False, budget=BUDGET)
+    assert found.verdict is Verdict.IN_DOUBT
+    assert found.evidence == "answered, not charged again, it says; what was lost before may have been"
+
+
+def test_a_call_that_a_hub_was_only_asked_about_is_told_as_the_bridges_own_word() -> None:
+    asked = refusal("INSUFFICIENT_BUDGET", status=402)
+    found = conclude([asked], replay=True, budget=BUDGET, allowed=MicroUSDC(0))
+    assert found.verdict is Verdict.NOT_CHARGED
+    assert found.refusal is not None
+    assert (found.refusal.code, found.refusal.source) == ("HUB_UNREACHABLE", "bridge")
+    told = conclude([DROPPED, asked], replay=False, budget=BUDGET, allowed=MicroUSDC(0))
+    assert (told.verdict, told.refusal, told.attempts) == (Verdict.NOT_CHARGED, asked.reply, 2)
+    assert told.evidence == "allowed nothing; the Hub last answered INSUFFICIENT_BUDGET"
+
+
+@pytest.mark.parametrize(("said", "charged"), [(True, True), (False, False), ("yes", None), (1, None), (None, None)])
+def test_only_true_and_false_say_whether_something_was_charged(said: object, charged: bool | None) -> None:
+    reply = refusal("PROVIDER_ERROR", billing={"charged": said}).reply
+    assert isinstance(reply, Refusal)
+    assert says_charged(reply) is charged
+
+
+@pytest.mark.parametrize(
+    ("attempts", "replay", "refused"),
+    [
+        ([refusal("INSUFFICIENT_BALANCE")], False, True),
+        ([refusal("INSUFFICIENT_BALANCE")], True, False),
+        ([refusal("INTERNAL_ERROR")], False, False),
+        ([refusal("PROVIDER_ERROR", billing={"charged": True})], False, False),
+        ([NOBODY_HOME], False, False),
+        ([DROPPED], False, False),
+        ([answer(charged=True)], False, False),
+        ([answer(charged=False)], False, False),
+    ],
+)
+def test_only_what_a_hub_refused_without_a_doubt_may_be_paid_for_otherwise(
+    attempts: list[Evidence], replay: bool, refused: bool
+) -> None:
+    assert refused_by_hub(conclude(attempts, replay=replay, budget=BUDGET)) is refused
+
+
+def test_a_refusal_beside_an_answer_asks_for_no_payment() -> None:
+    refused = conclude([refusal("INSUFFICIENT_BALANCE")], replay=False, budget=BUDGET)
+    given = conclude([answer(charged=False)], replay=False, budget=BUDGET)
+    assert not refused_by_hub(replace(refused, answer=given.answer))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.errors import SettingsError
 from jecp_mcp.settings import load_settings
-from jecp_mcp.settings.patterns import Over, can_match, check_pattern, within
+from jecp_mcp.settings.patterns import Over, can_match, check_pattern, ids_of, means_source, within
 
 KEYS = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}:[a-z][a-z0-9-]{0,4}\Z")
 CAPABILITIES = st.from_regex(r"\A([a-z][a-z0-9-]{0,4}/)?[a-z][a-z0-9-]{0,4}\Z")
@@ -124,10 +124,11 @@ GRAMMARS = {
     Over.IDS: rf"{ID}(:{NAME})?",
     Over.TOOLS: "[a-z][a-z0-9_-]*",
     Over.KEYS_AND_TOOLS: rf"{ID}:{NAME}|[a-z][a-z0-9_-]*",
+    Over.SOURCES: "[a-z][a-z0-9]*",
     Over.EVERY_NAME: rf"{ID}(:{NAME})?|[a-z][a-z0-9_-]*|paid-http/[a-z0-9.-]+(:[a-z]+)?",
 }
 SHORT = ["".join(chars) for length in range(3) for chars in product("a0:./_-", repeat=length)]
-LONGER = ["a.b", "a.b:get", "a.b:get:", "ab:", "a.b:g0", "ab/cd:ef", "ab/cd/e", "a:b/c", "a_b:c"]
+LONGER = ["a.b", "a.b:get", "a.b:get:", "ab:", "a.b:g0", "ab/cd:ef", "ab/cd/e", "a:b/c", "a_b:c", ":get"]
 
 
 @pytest.mark.parametrize("over", GRAMMARS)
@@ -142,7 +143,44 @@ def test_a_name_can_be_matched_just_where_it_is_one(over: Over) -> None:
     [
         ("docs/X", "docs/X*", True), ("docs/*", "*", True), ("[ab]c", "[ab]c", True), ("ab", "a?", False),
         ("ab", "[a]b", False), ("a[b]", "a*", False), ("a?", "a*", True), ("*", "a*", False),
+        ("eu::ab", "*", False), ("eu::ab", "eu::*", True), ("eu__ab", "*", False), ("eu__ab", "eu__*", True),
     ],
 )  # fmt: skip
 def test_a_pattern_is_within_another_only_where_that_is_sure(narrow: str, wide: str, surely: bool) -> None:
     assert within(narrow, wide) is surely
+
+
+@pytest.mark.parametrize(
+    ("pattern", "can"),
+    [
+        ("eu::docs/*", True), ("*::*", True), ("eu::b[::]c", True), ("EU::docs/*", False), ("eu::Docs/*", False),
+        ("e-u::docs/*", False), ("eu::docs_pdf", False), ("::docs/*", False), ("eu::", False), ("a::b::c", False),
+    ],
+)  # fmt: skip
+def test_a_pattern_that_names_a_source_matches_where_both_its_parts_can(pattern: str, can: bool) -> None:
+    assert can_match(pattern, Over.EVERY_NAME) is can
+
+
+@pytest.mark.parametrize(
+    ("key", "ids"),
+    [
+        ("docs/pdf:make", ("docs/pdf:make", "docs/pdf")),
+        ("eu::docs/pdf:make", ("eu::docs/pdf:make", "eu::docs/pdf", "docs/pdf:make", "docs/pdf")),
+        ("eu::paid-http/a.b:8080:get", ("eu::paid-http/a.b:8080:get", "eu::paid-http/a.b:8080", "paid-http/a.b:8080:get", "paid-http/a.b:8080")),
+    ],
+)  # fmt: skip
+def test_a_key_is_matched_with_its_capability_and_without_the_name_of_its_source(
+    key: str, ids: tuple[str, ...]
+) -> None:
+    assert ids_of(key) == ids
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first", "eu"),
+    [
+        ("*", True, False), ("docs/*", True, False), ("docs_pdf", True, False),
+        ("eu::docs/*", True, True), ("*::*", True, True), ("eu__docs_*", True, True), ("de__docs_*", True, False),
+    ],
+)  # fmt: skip
+def test_an_allow_without_a_name_means_the_first_source_only(pattern: str, first: bool, eu: bool) -> None:
+    assert (means_source(pattern, ""), means_source(pattern, "eu")) == (first, eu)

@@ -90,6 +90,15 @@ def test_a_seen_nonce_is_a_replay_and_only_an_authentic_hash_asks_for_it() -> No
     assert verify(GOOD, AGENT, "other", now=AT, seen=asked) is Subcause.HMAC_MISMATCH
 
 
+def test_a_nonce_written_in_capitals_is_asked_for_as_it_is_remembered() -> None:
+    shouted = NONCE.upper()
+    digest = hmac.new(KEY.encode(), f"{AGENT}:1900000000:{shouted}".encode(), hashlib.sha256).hexdigest()
+    value, asked = f"v2:1900000000:{shouted}:{digest}", list[str]()
+    assert verify(value, AGENT, KEY, now=AT, seen=lambda nonce: bool(asked.append(nonce))) is None
+    assert asked == [NONCE]
+    assert nonce_of(value) == NONCE
+
+
 def test_the_message_signs_agent_time_and_nonce() -> None:
     digest = hmac.new(KEY.encode(), f"{AGENT}:1900000000:{NONCE}".encode(), hashlib.sha256).hexdigest()
     assert digest == GOOD.rpartition(":")[2]
