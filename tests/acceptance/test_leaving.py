@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -21,11 +22,6 @@ def said(answer: httpx2.Response) -> Any:
     return json.loads(data[-1])["result"]
 
 
-def wait_for_a_charge(hub: SandboxHub) -> None:
-    while not hub.books()["transactions"]:
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_again(
     hub: SandboxHub, tmp_path: Path
@@ -41,15 +37,19 @@ def test_an_answer_to_a_closed_connection_is_kept_for_the_repeat_and_not_bought_
             hello = ask(1, method="initialize", params=HELLO)
             client.headers["Mcp-Session-Id"] = hello.headers["mcp-session-id"]
             client.post(url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+            # It keeps no host waiting for a Hub that a loaded machine makes slow.
+            for number in itertools.count(100):
+                if any(tool["name"] == "text-stats_count" for tool in said(ask(number, method="tools/list"))["tools"]):
+                    break
+                time.sleep(0.05)
             buy = {"name": "text-stats_count", "arguments": {"text": "as it was said"}}
-            hub.fault("text-stats:count", "delay:1")
-            with pytest.raises(httpx2.ReadTimeout):
-                client.post(
-                    url,
-                    json={"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": buy},
-                    timeout=0.3,
-                )
-            wait_for_a_charge(hub)
+            hub.hold_the_fetch("text-stats:count")
+            with client.stream(
+                "POST", url, json={"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": buy}
+            ) as left:
+                assert left.status_code == 200
+                hub.wait_for_charges(1)
+            hub.heal()
             for number, stored in ((3, True), (4, False)):
                 result = said(ask(number, method="tools/call", params=buy))
                 assert not result["isError"]

@@ -137,7 +137,7 @@ async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: Sa
     assert status == 0
     assert listed
     assert all(one["tool"] is None and "it is new" in one["set_aside"] for one in listed)
-    async with connect(STDIO, hub, state, settings={"config": str(config)}) as client:
+    async with connect(STDIO, hub, state, settings={"config": str(config)}, sells=False) as client:
         names = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
         assert all(name.startswith("jecp_") for name in names)
         status, shown = await anyio.to_thread.run_sync(

@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.types import Tool
 
-from tests.acceptance.roads import LEGACY, MODERN, PATIENT, SandboxHub
+from tests.acceptance.roads import LEGACY, MODERN, PATIENT, SandboxHub, until_on_sale
 from tests.bench.bench_listed_tools import of_actions, parts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -142,4 +142,5 @@ async def seated(
             async def call(name: str, /, **arguments: Any) -> dict[str, Any]:
                 return dict((await client.call_tool(name, arguments)).structured_content or {})
 
-            yield call, (await client.list_tools()).tools
+            await until_on_sale(client)
+            yield call, (await client.list_tools(cache_mode="bypass")).tools

@@ -15,10 +15,11 @@ from mcp import Client
 
 from tests.acceptance.errors.codes import Step
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, names, seated, total
-from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, free_port, open_stage, refusal
+from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, open_stage, refusal
 from tests.acceptance.errors.world import AN_HOUR, make_older
 from tests.acceptance.roads import error_of, output_of
 from tests.faults.hub.hostile import Request, Script, says, vanishes
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -19,10 +19,11 @@ from mcp import Client
 from jecp_mcp.wire.jecp.next_actions import KNOWN_TYPES
 from tests.acceptance.errors.mechanical import MOST_STEPS, Ended, run
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, seated, total
-from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, free_port, open_stage, refusal
+from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, SUCCESSOR, Stage, open_stage, refusal
 from tests.acceptance.roads import output_of
 from tests.daily import mostly_slow
 from tests.faults.hub.hostile import Script, says, vanishes
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
