@@ -83,8 +83,11 @@ class SandboxHub:
 
     def wait_for_charges(self, count: int) -> None:
         """Until the Hub has charged this agent so often."""
-        while len(self.books()["transactions"]) < count:
+        for _ in range(6_000):
+            if len(self.books()["transactions"]) >= count:
+                return
             time.sleep(0.02)
+        raise AssertionError(f"the Hub has not charged {count} times")
 
     def books(self) -> dict[str, Any]:
         answer = self.http.get("/sandbox/books", headers=self.auth, params={"agent_id": self.agent_id})

@@ -49,6 +49,12 @@ PULLS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def hub(own_hub: SandboxHub) -> SandboxHub:
+    """A Hub of this file alone, for what is on sale there changes, seen by an agent that no other test uses."""
+    return own_hub.new_agent()
+
+
 def publish(hub: SandboxHub, **changes: Any) -> None:
     manifest = copy.deepcopy(MANIFEST)
     manifest["actions"][0] |= changes

@@ -46,6 +46,14 @@ class Host:
     def ask(self, method: str, **params: Any) -> Any:
         return self.answer(self.send(method, **params))
 
+    def wait_for(self, tool: str) -> None:
+        """Until a tool is listed: a server keeps no host waiting for a Hub that a loaded machine makes slow."""
+        for _ in range(2_000):
+            if any(one["name"] == tool for one in self.ask("tools/list")["tools"]):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{tool} is not listed")
+
 
 @contextmanager
 def served(hub: SandboxHub, state: Path, *, sold: str = BUY["name"], **settings: str) -> Iterator[Host]:
@@ -58,9 +66,7 @@ def served(hub: SandboxHub, state: Path, *, sold: str = BUY["name"], **settings:
         host = Host(process)
         try:
             host.ask("initialize", **HELLO)
-            # It keeps no host waiting for a Hub that a loaded machine makes slow.
-            while not any(tool["name"] == sold for tool in host.ask("tools/list")["tools"]):
-                time.sleep(0.05)
+            host.wait_for(sold)
             yield host
         finally:
             process.kill()

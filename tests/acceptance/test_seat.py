@@ -28,6 +28,12 @@ TEXT = "The old lock at Marsh End was built for barges that no longer come. Its 
 Call = Callable[..., Awaitable[dict[str, Any]]]
 
 
+@pytest.fixture
+def hub(own_hub: SandboxHub) -> SandboxHub:
+    """A Hub of this file alone, for what is on sale there is counted, seen by an agent that no other test uses."""
+    return own_hub.new_agent()
+
+
 @pytest.mark.parametrize("era", [LEGACY, MODERN])
 @pytest.mark.parametrize("mode", ["direct", "search"])
 async def test_a_model_lowers_what_a_call_may_cost_copies_it_and_knows_before(
