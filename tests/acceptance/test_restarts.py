@@ -130,7 +130,7 @@ def test_a_call_that_never_reached_the_hub_is_not_bought_once_the_operator_denie
     with served(hub, tmp_path) as host:
         lost = host.ask("tools/call", **BUY)["structuredContent"]
         assert lost["charged"] == "unknown"
-    hub.http.delete("/sandbox/faults").raise_for_status()
+    hub.heal()
     status = {"name": "jecp_status", "arguments": {"call_id": lost["call_id"]}}
     with served(hub, tmp_path, sold="qr-code_encode", mandate__deny="*text-stats*") as host:
         told = host.ask("tools/call", **status)["structuredContent"]
