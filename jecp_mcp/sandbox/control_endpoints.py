@@ -4,7 +4,8 @@ All but the books want the key that the Hub printed at its start, as ``X-Sandbox
 and has its own credentials there, must not be able to set its balance or tier or to fail other agents' calls. Money it
 gets as at a Hub, by a topup and its checkout page, where nobody pays: what limits it here is its mandate.
 
-- ``POST /sandbox/faults``: see `jecp_mcp.sandbox.fault_injection`; ``DELETE`` forgets those that did not happen yet.
+- ``POST /sandbox/faults``: see `jecp_mcp.sandbox.fault_injection`; ``DELETE`` forgets those that did not happen yet
+  and lets go on what one of them delays.
 - ``POST /sandbox/catalog``: ``{"manifests": [...]}`` (or ``{"manifest": {...}}``) publishes providers' manifests,
   replacing the same version; ``{"remove": "namespace/name"}`` (or ``…@1.2.3``, or a list of them) takes them down. Both
   outlive a restart. A manifest with ``"extensions": {"sandbox": {"runs": "capability:action"}}`` does the work of that

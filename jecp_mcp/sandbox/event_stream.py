@@ -143,7 +143,7 @@ class EventStream(Response):
     async def _cut_short(self) -> None:
         """Pause or end here where a fault says so."""
         if self._fault is not None and self._fault.kind == "pause_midway":
-            await asyncio.sleep(float(self._fault.argument))
+            await self._fault.wait()
         if self._fault is not None and self._fault.ends_stream(streaming=True):
             if self._fault.kind == "drop_midway":
                 raise DropConnection

@@ -8,7 +8,7 @@
   ``drop_before`` closes the connection before anything happens;
   ``drop_after_charge`` does the work, charges, keeps the answer and closes the connection without it;
   ``drop_midway`` closes a stream after its first piece, uncharged; ``pause_midway:SECONDS`` waits there;
-  ``delay:SECONDS`` comes late;
+  ``delay:SECONDS`` comes late (what waits or is late goes on at once when the faults are cleared);
   ``status:502 html`` (or ``json``, or ``empty``) answers with what is no JECP envelope;
   ``code:INTERNAL_ERROR`` refuses with that code (a stream ends with it where that is its way).
 - `times`: how many requests, 1 unless given. `agent_id`: only this agent's calls.
@@ -23,6 +23,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +81,17 @@ class Fault:
     after_charge: bool
     agent_id: str | None
     extra: Mapping[str, Any]
+    cleared: asyncio.Event
     after_settlement: bool = False
 
     def matches(self, names: tuple[str, ...], agent_id: str | None) -> bool:
         """Whether it is meant for a request known by one of these names."""
         return self.match in names and self.agent_id in (None, agent_id)
+
+    async def wait(self) -> None:
+        """Let the seconds pass that were asked for, or those until the faults are cleared."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.cleared.wait(), float(self.argument))
 
     async def answer_instead(self, dialect: Dialect, call_id: str | None, *, streaming: bool) -> Reply | None:
         """What happens instead of the request, if it is meant to be instead.
@@ -95,7 +102,7 @@ class Fault:
         if self.after_settlement:
             return None
         if self.kind == "delay":
-            await asyncio.sleep(float(self.argument))
+            await self.wait()
         elif self.kind == "drop_before":
             raise DropConnection
         elif self.kind in ("status", "code") and not self.after_charge and not self.ends_stream(streaming=streaming):
@@ -163,6 +170,7 @@ class FaultQueue:
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
+        self._cleared = asyncio.Event()
 
     def add(self, request: Any) -> int:
         """Add one from the body of ``POST /sandbox/faults``; how many requests are still to fail.
@@ -195,13 +203,16 @@ class FaultQueue:
                 agent_id=request.get("agent_id"),
                 after_settlement=request.get("after_settlement") is True,
                 extra=jsontext.plain(request),
+                cleared=self._cleared,
             )
         )
         return sum(fault.times for fault in self._waiting)
 
     def clear(self) -> None:
-        """Forget what has not happened yet."""
+        """Forget what has not happened yet, and let go on what is held up."""
         self._waiting.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
 
     def take(self, names: tuple[str, ...], agent_id: str | None) -> Fault | None:
         """The next fault for a request known by these names, used up once."""

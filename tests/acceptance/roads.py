@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import anyio
 import httpx2
 from mcp import Client, StdioServerParameters
 from mcp.client.sse import sse_client
-from mcp_types import ElicitResult
+from mcp_types import ElicitResult, TextResourceContents
 
 from jecp_mcp.server.elicitation import PERSON_SECONDS
 
@@ -70,6 +71,23 @@ class SandboxHub:
     def fault(self, match: str, fault: str, times: int = 1) -> None:
         body = {"match": match, "fault": fault, "times": times}
         self.http.post("/sandbox/faults", json=body).raise_for_status()
+
+    def hold_the_fetch(self, match: str) -> None:
+        """The next call is charged and its answer lost; the attempt that would fetch it is held until `heal`."""
+        self.fault(match, "drop_after_charge")
+        self.fault(match, "delay:600")
+
+    def heal(self) -> None:
+        """Nothing goes wrong at the Hub any more, and what was held up there goes on."""
+        self.http.delete("/sandbox/faults").raise_for_status()
+
+    def wait_for_charges(self, count: int) -> None:
+        """Until the Hub has charged this agent so often."""
+        for _ in range(6_000):
+            if len(self.books()["transactions"]) >= count:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the Hub has not charged {count} times")
 
     def books(self) -> dict[str, Any]:
         answer = self.http.get("/sandbox/books", headers=self.auth, params={"agent_id": self.agent_id})
@@ -142,6 +160,16 @@ def server_env(hub_url: str, agent_id: str, api_key: str, **settings: str) -> di
     return env | {f"JECP_MCP_{key.upper()}": value for key, value in settings.items()}
 
 
+async def until_on_sale(client: Client) -> None:
+    """Wait until a server has a catalog: it keeps no host waiting for a Hub that a loaded machine makes slow."""
+    with anyio.fail_after(60):
+        while True:
+            [catalog] = (await client.read_resource("jecp://catalog", cache_mode="bypass")).contents
+            if isinstance(catalog, TextResourceContents) and json.loads(catalog.text)["actions"]:
+                return
+            await anyio.sleep(0.05)
+
+
 @asynccontextmanager
 async def connect(
     road: Road,
@@ -150,15 +178,23 @@ async def connect(
     *,
     settings: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
+    sells: bool = True,
     **options: Any,
 ) -> AsyncIterator[Client]:
-    """An official client connected to a real server process over `road`, which is given these `variables` too."""
+    """An official client connected to a real server process over `road`.
+
+    Args:
+        variables: what the server's environment has beside.
+        sells: whether it has something to sell, which is waited for.
+    """
     env = server_env(hub.url, hub.agent_id, hub.api_key, **(settings or {})) | dict(variables or {})
     if road.transport == "stdio":
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "jecp_mcp", "serve", "--state-dir", str(state)], env=env
         )
         async with Client(command, mode=road.era, **options) as client:
+            if sells:
+                await until_on_sale(client)
             yield client
         return
     arguments = ["serve", "--transport", road.transport, "--port", "0", "--state-dir", str(state)]
@@ -166,6 +202,8 @@ async def connect(
         url = await anyio.to_thread.run_sync(address, process)
         target = sse_client(url) if road.transport == "sse" else url
         async with Client(target, mode=road.era, **options) as client:
+            if sells:
+                await until_on_sale(client)
             yield client
 
 

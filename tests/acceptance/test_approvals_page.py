@@ -433,7 +433,7 @@ async def test_what_cannot_be_read_cannot_be_approved(hub: SandboxHub, tmp_path:
             code = error_of(await client.call_tool(INVOICE, wanted))["error"]["details"]["approval_code"]
             person.unlock(server.pin)
             before = person.text
-            with sqlite3.connect(tmp_path / "ledger.sqlite", timeout=10) as books:
+            with sqlite3.connect(tmp_path / "ledger.sqlite", timeout=60) as books:
                 books.execute("UPDATE slip SET body = ? WHERE slip_id = ?", (b'{"arguments": "{}"}', code))
             books.close()
             person.text = before

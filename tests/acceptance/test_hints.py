@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,8 +18,9 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from jecp_mcp.tools.results import META_BILLING
-from tests.acceptance.roads import LEGACY, PATIENT, SandboxHub, error_of, output_of
+from tests.acceptance.roads import LEGACY, PATIENT, SandboxHub, error_of, output_of, until_on_sale
 from tests.acceptance.terminal import another_terminal, typed_as_told
+from tests.ports import free_port
 from tests.postgres.cluster import Cluster, new_cluster
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -71,6 +71,7 @@ async def test_the_command_that_a_server_writes_for_its_operator_approves_the_ca
 
 async def approved(server: Any, log: Path, home: Path) -> None:
     async with Client(server, mode=LEGACY) as client:
+        await until_on_sale(client)
         refused = error_of(await client.call_tool("jecp_call", {"tool": TALLY, "arguments": TEXT}))
         assert refused["error"]["code"] == "APPROVAL_REQUIRED"
         code = refused["error"]["details"]["approval_code"]
@@ -118,9 +119,7 @@ async def test_a_host_that_runs_what_the_doctor_names_makes_an_end_of_the_findin
 
 
 async def test_the_sandbox_that_the_doctor_names_answers_at_the_hub_s_address(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        hub = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    hub = f"http://127.0.0.1:{free_port()}"
     [found] = await doctor(tmp_path, JECP_BASE_URL=hub)
     assert (found["about"], found["level"]) == ("sandbox", "fault")
     command = ["/bin/sh", "-c", f"exec {found['mend'].partition(', or ')[0]}"]

@@ -18,7 +18,17 @@ from jecp_mcp.settings.agent_key import FILE
 from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.wire.ajp.offer import read_offer
 from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, connect_with_yes, error_of, output_of
+from tests.acceptance.roads import (
+    LEGACY,
+    MODERN,
+    Road,
+    SandboxHub,
+    connect,
+    connect_with_yes,
+    error_of,
+    output_of,
+    until_on_sale,
+)
 from tests.acceptance.terminal import another_terminal
 from tests.ajp_agent import Agent, serving
 
@@ -119,7 +129,8 @@ async def test_the_sandbox_has_agents_to_hire_the_good_and_the_bad(road: Road, t
         async def hire(name: str) -> Any:
             return await client.call_tool(f"ajp_hire_{name}", {"instruction": "Do it", "input": text})
 
-        tools = {tool.name for tool in (await client.list_tools()).tools}
+        await until_on_sale(client)
+        tools = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
         assert {one.split("_")[0] for one in tools} > {"ajp", "jecp", "paid"}, (
             "the Hub's actions are there from the start"
         )
@@ -142,7 +153,7 @@ async def test_an_agent_that_nobody_listed_is_hired_once_a_person_agrees_to_the_
         config = configured(agent, tmp_path)
         config.write_text(config.read_text().replace("[ajp]", "[ajp]\nallow_unlisted = true", 1))
         task = TASK | {"agent": other.id}
-        async with connect(road, NOBODY, tmp_path, settings={"config": str(config)}) as client:
+        async with connect(road, NOBODY, tmp_path, settings={"config": str(config)}, sells=False) as client:
             refused = error_of(await client.call_tool("ajp_hire", task))
             assert (refused["error"]["code"], refused["charged"]) == ("APPROVAL_REQUIRED", "no")
             assert refused["next_action"]["actor"] == "human"

@@ -14,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp_types import Implementation
 
-from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, address, output_of, running, server_env
+from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, address, output_of, running, server_env, until_on_sale
 from tests.acceptance.test_pins import MANIFEST
 
 pytestmark = pytest.mark.anyio
@@ -46,6 +46,7 @@ async def test_two_hosts_on_one_server_each_get_what_they_take(own_hub: SandboxH
         claude = Client(url, mode=era, client_info=Implementation(name="claude-code", version="2"))
         other = Client(url, mode=era, client_info=Implementation(name="an agent", version="1"))
         async with claude, other:
+            await until_on_sale(other)
             theirs = await claude.list_tools()
             ours = await other.list_tools()
             assert {one.name for one in ours.tools} < {one.name for one in theirs.tools}

@@ -8,8 +8,9 @@ import pytest
 from mcp import Client
 
 from tests.acceptance.errors.seats import seated
-from tests.acceptance.errors.stage import AGENT, KEY, PLAIN, free_port, open_stage
+from tests.acceptance.errors.stage import AGENT, KEY, PLAIN, open_stage
 from tests.acceptance.roads import error_of, output_of
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 

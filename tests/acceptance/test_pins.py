@@ -49,6 +49,12 @@ PULLS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture
+def hub(own_hub: SandboxHub) -> SandboxHub:
+    """A Hub of this file alone, for what is on sale there changes, seen by an agent that no other test uses."""
+    return own_hub.new_agent()
+
+
 def publish(hub: SandboxHub, **changes: Any) -> None:
     manifest = copy.deepcopy(MANIFEST)
     manifest["actions"][0] |= changes
@@ -137,7 +143,7 @@ async def test_where_new_actions_need_approval_nothing_is_sold_before_it(hub: Sa
     assert status == 0
     assert listed
     assert all(one["tool"] is None and "it is new" in one["set_aside"] for one in listed)
-    async with connect(STDIO, hub, state, settings={"config": str(config)}) as client:
+    async with connect(STDIO, hub, state, settings={"config": str(config)}, sells=False) as client:
         names = {tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools}
         assert all(name.startswith("jecp_") for name in names)
         status, shown = await anyio.to_thread.run_sync(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import httpx2
 import pytest
 
 from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect, drained, error_of, output_of, sandbox
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -51,12 +51,6 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     data = tmp_path_factory.mktemp("hub") / "hub.sqlite"
     with sandbox(data, "--loopback", "--dialect", request.param) as made:
         yield made.new_agent()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def written(folder: Path, address: str, namespace: str) -> None:

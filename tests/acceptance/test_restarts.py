@@ -46,9 +46,18 @@ class Host:
     def ask(self, method: str, **params: Any) -> Any:
         return self.answer(self.send(method, **params))
 
+    def wait_for(self, tool: str) -> None:
+        """Until a tool is listed: a server keeps no host waiting for a Hub that a loaded machine makes slow."""
+        for _ in range(2_000):
+            if any(one["name"] == tool for one in self.ask("tools/list")["tools"]):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{tool} is not listed")
+
 
 @contextmanager
-def served(hub: SandboxHub, state: Path, **settings: str) -> Iterator[Host]:
+def served(hub: SandboxHub, state: Path, *, sold: str = BUY["name"], **settings: str) -> Iterator[Host]:
+    """A server that sells, among other things, the tool `sold`."""
     command = [sys.executable, "-m", "jecp_mcp", "serve", "--state-dir", str(state)]
     env = server_env(hub.url, hub.agent_id, hub.api_key, **settings)
     with subprocess.Popen(
@@ -57,20 +66,10 @@ def served(hub: SandboxHub, state: Path, **settings: str) -> Iterator[Host]:
         host = Host(process)
         try:
             host.ask("initialize", **HELLO)
+            host.wait_for(sold)
             yield host
         finally:
             process.kill()
-
-
-def wait_until_charged(hub: SandboxHub, count: int) -> None:
-    while len(hub.books()["transactions"]) < count:
-        time.sleep(0.02)
-
-
-def charge_and_let_wait(hub: SandboxHub) -> None:
-    """The first attempt is charged and its answer lost; the second, which would fetch it, is slow."""
-    hub.fault("text-stats:count", "drop_after_charge")
-    hub.fault("text-stats:count", "delay:2")
 
 
 def stored(result: Any) -> bool:
@@ -79,12 +78,13 @@ def stored(result: Any) -> bool:
 
 
 def test_a_call_whose_server_was_killed_is_finished_and_not_bought_again(hub: SandboxHub, tmp_path: Path) -> None:
-    charge_and_let_wait(hub)
+    hub.hold_the_fetch("text-stats:count")
     with served(hub, tmp_path) as host:
         host.send("tools/call", **BUY)
-        wait_until_charged(hub, 1)
+        hub.wait_for_charges(1)
         host.process.send_signal(signal.SIGKILL)
         host.process.wait(60)
+    hub.heal()
     with served(hub, tmp_path) as host:
         told = [stored(host.ask("tools/call", **BUY)) for _ in range(2)]
     # The first repeat is the lost answer, the second, after it was delivered, a new purchase.
@@ -95,15 +95,18 @@ def test_a_call_whose_server_was_killed_is_finished_and_not_bought_again(hub: Sa
 @pytest.mark.slow
 @pytest.mark.parametrize("asked", ["status", "repeat"])
 def test_an_answer_that_no_host_ever_read_outlives_the_server(hub: SandboxHub, tmp_path: Path, asked: str) -> None:
-    charge_and_let_wait(hub)
+    hub.hold_the_fetch("text-stats:count")
     with served(hub, tmp_path) as host:
         number = host.send("tools/call", **BUY)
-        wait_until_charged(hub, 1)
+        hub.wait_for_charges(1)
         # The host gives up on the request, as a user who presses stop does, and restarts the server.
         assert host.process.stdin is not None
         cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
         host.process.stdin.write(json.dumps(cancel) + "\n")
+        # What is answered afterwards was read afterwards.
+        host.ask("tools/list")
         host.process.stdin.close()
+        hub.heal()
         assert host.process.wait(60) == 0
     with served(hub, tmp_path) as host:
         (call,) = host.ask("tools/call", name="jecp_status", arguments={})["structuredContent"]["calls"]
@@ -127,9 +130,9 @@ def test_a_call_that_never_reached_the_hub_is_not_bought_once_the_operator_denie
     with served(hub, tmp_path) as host:
         lost = host.ask("tools/call", **BUY)["structuredContent"]
         assert lost["charged"] == "unknown"
-    hub.http.delete("/sandbox/faults").raise_for_status()
+    hub.heal()
     status = {"name": "jecp_status", "arguments": {"call_id": lost["call_id"]}}
-    with served(hub, tmp_path, mandate__deny="*text-stats*") as host:
+    with served(hub, tmp_path, sold="qr-code_encode", mandate__deny="*text-stats*") as host:
         told = host.ask("tools/call", **status)["structuredContent"]
         assert (told["charged"], told["next_action"]["actor"]) == ("unknown", "operator")
         assert "forbids it by now (DENIED_BY_POLICY)" in told["message"]

@@ -167,10 +167,15 @@ async def test_progress_notices_accompany_a_streaming_action(seat: Seat) -> None
 async def test_a_cancelled_call_is_paid_once_and_its_answer_waits_for_the_repeat(seat: Seat) -> None:
     name = await find(seat, "text-stats:count")
     arguments = {"text": f"cancelled on {seat.road}"}
-    seat.hub.fault("text-stats:count", "delay:1")
+    seat.hub.hold_the_fetch("text-stats:count")
     before = len(charges(seat))
-    with anyio.move_on_after(0.4):
-        await call(seat, name, arguments)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call, seat, name, arguments)
+        await anyio.to_thread.run_sync(seat.hub.wait_for_charges, before + 1)
+        tasks.cancel_scope.cancel()
+    # What is answered afterwards was asked afterwards.
+    await tools_of(seat)
+    seat.hub.heal()
     repeat = await call(seat, name, arguments)
     output_of(repeat)
     assert len(charges(seat)) == before + 1

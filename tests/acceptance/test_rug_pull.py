@@ -25,6 +25,12 @@ ROAD = Road("stdio", LEGACY)
 TEXT = {"text": "one two three"}
 
 
+@pytest.fixture
+def hub(own_hub: SandboxHub) -> SandboxHub:
+    """A Hub of this file alone, for what is on sale there changes, seen by an agent that no other test uses."""
+    return own_hub.new_agent()
+
+
 def manifest(namespace: str, **changes: Any) -> dict[str, Any]:
     made = copy.deepcopy(MANIFEST) | {"namespace": namespace}
     # Its own words, so that it does not pass for another test's.

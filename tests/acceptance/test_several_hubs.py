@@ -25,7 +25,6 @@ from jecp_mcp.clock import SystemClock
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.records import Conclusion
-from tests.acceptance.errors.stage import free_port
 from tests.acceptance.held_hub import holding
 from tests.acceptance.roads import (
     LEGACY,
@@ -38,6 +37,7 @@ from tests.acceptance.roads import (
     sandbox,
     server_env,
 )
+from tests.ports import free_port
 from tests.unit.mandate.reservations import reservation
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -84,7 +84,7 @@ async def at_both(
     given = {"config": str(config(folder, eu.url, mandate))}
     state = folder / "state"
     async with connect(
-        road, first, state, settings=given, variables=variables(eu), read_timeout_seconds=PATIENCE
+        road, first, state, settings=given, variables=variables(eu), sells=False, read_timeout_seconds=PATIENCE
     ) as client:
         await listed(client, *awaits)
         yield client

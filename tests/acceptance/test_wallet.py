@@ -106,7 +106,7 @@ async def test_a_call_in_doubt_is_listed_as_a_hold_until_it_is_resolved(fresh: S
         held = await wallet(client)
         [hold] = held["open_holds"]
         assert (hold["call_id"], hold["charged"], hold["held_usdc"]) == (call_id, "unknown", held["held_usdc"])
-        fresh.http.delete("/sandbox/faults").raise_for_status()
+        fresh.heal()
         output_of(await client.call_tool("jecp_status", {"call_id": call_id}))
         after = await wallet(client)
         assert {"open_holds", "held_usdc"} & after.keys() == set()

@@ -334,7 +334,7 @@ async def test_a_cancelled_call_ends_at_once_and_is_found_by_its_id(hub: JecpCli
         hub._on_retry = lambda _: scope.cancel()
         await hub.invoke(*COUNT, budget="0.01", request_id="cut-0001")
     assert scope.cancelled_caught
-    agent.http.delete("/sandbox/faults")
+    agent.heal()
     assert (await hub.invoke(*COUNT, budget="0.01", request_id="cut-0001", replay=True)).charged
     assert len(charges(agent)) == 1
 

@@ -161,7 +161,7 @@ async def test_a_call_in_doubt_stays_counted_and_is_found_out_once(agent: Sandbo
         assert await hub.open_calls() == (call_id,)
         with pytest.raises(SpendingLimitError):
             await hub.invoke(*COUNT, text("two"))
-    agent.http.delete("/sandbox/faults")
+    agent.heal()
     async with client(agent, mandate) as hub:
         found = await hub.find_out(call_id)
         assert (found.charged, found.output["words"], found.request_id) == (True, 1, call_id)
@@ -370,7 +370,7 @@ async def test_whatever_happens_the_hub_takes_no_more_than_is_counted(
                     await hub.invoke(*COUNT, text(str(words)))
                 except JecpError as refused:
                     charged.append(refused.charged)
-                agent.http.delete("/sandbox/faults")
+                agent.heal()
                 assert len(charges(agent)) * PRICE <= counted(Path(made)) <= limit * PRICE
         assert True not in charged
         ledger = open_ledger(file)

@@ -117,7 +117,7 @@ async def test_a_call_in_doubt_is_not_bought_again_by_a_program_nor_once_its_hub
             lost = error_of(await server.call_tool("jecp_call", asked))
             assert lost["charged"] == "unknown", lost
     assert len(agent.books()["transactions"]) == 2
-    agent.http.delete("/sandbox/faults")
+    agent.heal()
     for name, one in words.items():
         mandate = Mandate.from_settings(configs[name], state=state)
         async with at(agent, mandate) as hub:

@@ -16,7 +16,7 @@ from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerDamaged, LedgerError, LedgerUnavailable
 from jecp_mcp.mandate import commands
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
-from jecp_mcp.mandate.postgres import heartbeat, read_thread, server
+from jecp_mcp.mandate.postgres import connection, heartbeat, read_thread, server
 from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.ledger import PostgresLedger
 from jecp_mcp.mandate.records import Admitted, Conclusion, OverLimit
@@ -39,13 +39,16 @@ GRANT = Grant(GrantKind.APPROVAL, "AAAA-BBBB", "local", "print", GrantState.ASKE
 async def test_a_batch_that_a_server_takes_too_long_over_is_broken_off_and_outlived(
     behind: PostgresLedger, database: str, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
+    # The server itself would give up later than this waits.
+    patient = connection._OPENING.replace("'5s'", "'100s'").replace("'10s'", "'100s'")
+    assert patient.count("'100s'") == 2
+    monkeypatch.setattr(connection, "_OPENING", patient)
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.05)
     await behind.reserve(reservation("behind"))
     monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 0.1)
     with psycopg.connect(database) as other:
         other.execute("SELECT FROM jecp_mcp.head FOR UPDATE")
-        # The server itself would give up only after five seconds.
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(60):
             with pytest.raises(LedgerUnavailable, match="cannot be reached"):
                 await behind.reserve(reservation("behind"))
     monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 60)

@@ -7,7 +7,6 @@ import ipaddress
 import json
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from jecp_mcp.mandate.opening import tls_weakness
 from jecp_mcp.mandate.postgres.connection import Connection
 from jecp_mcp.mandate.postgres.tls import weakness, with_verification
 from jecp_mcp.settings import LedgerSettings
+from tests.ports import free_port
 from tests.postgres.cluster import Cluster, new_cluster
 
 ELSEWHERE = "0.0.0.0"
@@ -70,12 +70,6 @@ def tls() -> Iterator[tuple[Cluster, str, Path]]:
         yield cluster, f"postgresql://postgres@{ELSEWHERE}:{port}/postgres", data / "server.crt"
     finally:
         cluster.remove()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)

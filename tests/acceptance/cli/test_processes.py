@@ -28,7 +28,7 @@ from mcp import Client, StdioServerParameters
 from jecp_mcp.cli.hub_record import HubRecord
 from jecp_mcp.cli.main import _run
 from jecp_mcp.settings import Settings
-from tests.acceptance.roads import PATIENT, SandboxHub, example_of, output_of, running, sandbox
+from tests.acceptance.roads import PATIENT, SandboxHub, example_of, output_of, running, sandbox, until_on_sale
 from tests.hub_users import ended, hub_pid
 
 NOWHERE = "http://127.0.0.1:9"
@@ -262,13 +262,14 @@ def test_serve_in_a_terminal_says_that_it_waits_for_a_host_and_ends_when_told(tm
 
 @pytest.mark.slow
 def test_a_streaming_call_shows_at_a_terminal_how_it_goes_on(tmp_path: Path, hub: SandboxHub) -> None:
-    hub.fault("lectern/concordance", "pause_midway:2")
+    hub.fault("lectern/concordance", "pause_midway:600")
     arguments = json.dumps({"text": "one fish two fish", "keyword": "fish"})
     with at_a_pty(tmp_path, "call", "lectern/concordance.keyword-in-context", arguments, env=account(hub)) as (
         process,
         person,
     ):
         seen_until(person, b"1: a piece arrived")
+        hub.heal()
         # The line is gone before the answer comes.
         shown = seen_until(person, b"Paid 0.006 USDC")
         assert shown.index(b"\r\x1b[K") < shown.index(b"offset")
@@ -365,6 +366,7 @@ async def test_two_servers_share_a_sandbox_and_what_a_crash_of_all_left_open_is_
         assert hub is not None
         pid = hub_pid(data)
         for client in (first, second):
+            await until_on_sale(client)
             wanted = {"tool": INVOICE, "arguments": example_of(hub.url, INVOICE)}
             output_of(await client.call_tool("jecp_call", wanted))
         # The answer of the next is lost with the Hub, which has charged it, and with the server that waited for it.
@@ -417,6 +419,7 @@ async def test_serve_with_a_sandbox_sells_for_test_money_and_spares_the_real_bud
         command=sys.executable, args=["-m", "jecp_mcp", "serve", "--sandbox"], env=environment(tmp_path, **real)
     )
     async with Client(server, mode="legacy") as client:
+        await until_on_sale(client)
         found = output_of(await client.call_tool("jecp_search", {"query": "thumbnail image"}))
         tool = found["results"][0]["tool"]
         sandbox = HubRecord(tmp_path / "jecp-mcp" / "sandbox" / "sandbox.sqlite").hub

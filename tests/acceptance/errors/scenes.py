@@ -12,7 +12,7 @@ from mcp_types import ElicitResult
 
 from jecp_mcp.tools.approval_form import FIELD
 from tests.acceptance.errors.mechanical import BILLING, Asked, Ended
-from tests.acceptance.errors.seats import Person
+from tests.acceptance.errors.seats import Person, names
 from tests.acceptance.errors.world import PRICE, TALLY, World, tally
 from tests.acceptance.roads import example_of, read_by_a_person
 
@@ -180,12 +180,15 @@ async def too_high_a_tier(world: World) -> Asked:
 async def interrupted(world: World) -> None:
     """A purchase that the Hub has charged, whose answer is slow, and whose host gives up on it."""
     world.fault("drop_after_charge")
-    world.fault("delay:1")
+    world.fault("delay:600")
     before = world.paid()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(world.client.call_tool, TALLY, world.words)
         await world.until_paid_after(before)
         tasks.cancel_scope.cancel()
+    # What is answered afterwards was asked afterwards.
+    await names(world.client)
+    world.heals()
 
 
 async def interrupted_and_restarted(world: World) -> None:

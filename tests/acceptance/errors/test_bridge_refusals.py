@@ -15,10 +15,11 @@ from mcp import Client
 
 from tests.acceptance.errors.codes import Step
 from tests.acceptance.errors.seats import ERAS, YEARS, ledger, names, seated, total
-from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, free_port, open_stage, refusal
+from tests.acceptance.errors.stage import AGENT, EXAMPLE, KEY, PLAIN, Stage, open_stage, refusal
 from tests.acceptance.errors.world import AN_HOUR, make_older
 from tests.acceptance.roads import error_of, output_of
 from tests.faults.hub.hostile import Request, Script, says, vanishes
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -246,7 +247,7 @@ class Gate:
     def before(self, script: Script) -> Script:
         async def held(request: Request, writer: asyncio.StreamWriter) -> None:
             self.arrived.set()
-            await asyncio.to_thread(self.opened.wait, 20)
+            await asyncio.to_thread(self.opened.wait, 60)
             await script(request, writer)
 
         return held
@@ -270,7 +271,7 @@ async def test_the_identical_call_of_another_process_is_not_bought_twice(tmp_pat
                 answered.set()
 
             tasks.start_soon(buy)
-            await anyio.to_thread.run_sync(gate.arrived.wait, 10)
+            assert await anyio.to_thread.run_sync(gate.arrived.wait, 60)
             result = await other.call_tool(PLAIN, {"text": "twice"})
             assert told(result) == ("CALL_IN_PROGRESS", "unknown", STATUS)
             assert output_of(await follow(other, result))["charged"] == "unknown"

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 
 from tests.contract.ajp_server.hirer import SECRET, by_secret, declaration, offer
 from tests.contract.ajp_server.house import AGENT_ID, AGENT_KEY, until
+from tests.ports import free_port
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "ajp-server.md"
 _BLOCKING = """
@@ -71,8 +71,7 @@ async def test_the_documented_lines_are_hired_and_declared(monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_the_documented_try_on_one_machine_is_hired_as_it_is_written(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     words, here = _blocks("python")
     [settings] = _blocks("toml")
     serve, hire = (block.replace("8402", port) for block in _blocks("sh")[1:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from tests.faults.rails.raw_hub import (
     stops_in_a_chunk,
     vanishes,
 )
+from tests.ports import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -49,14 +49,8 @@ async def connected(script: Script) -> AsyncIterator[tuple[RawHub, Http]]:
         yield hub, http
 
 
-def nobody() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
-
-
 async def test_a_refused_connection_proves_that_nothing_was_sent() -> None:
-    failed = await failure(nobody())
+    failed = await failure(f"http://127.0.0.1:{free_port()}")
     assert (failed.sent, failed.phase) == (False, "connect")
     assert failed.__cause__ is not None
 

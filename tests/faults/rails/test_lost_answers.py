@@ -176,7 +176,7 @@ async def test_attempts_that_overlap_in_a_pool_keep_their_own_evidence() -> None
         else:
             await fails("INSUFFICIENT_TRUST", "403 Forbidden")(request, writer)
 
-    async with raw_hub(every_other) as hub, bench(hub.url) as parts:
+    async with raw_hub(every_other) as hub, bench(hub.url, seconds=60) as parts:
 
         async def one(number: int) -> None:
             found = await parts.rail.send(parts.request(n=number))

@@ -125,12 +125,12 @@ def test_a_hub_that_nobody_uses_stays_for_whoever_may_still_come(record: HubReco
 
     closing = threading.Thread(target=HubRecord.close_when_unused, args=(record.users(), 0, stay), daemon=True)
     closing.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
     with record.use() as possible:
         assert possible
         assert closing.is_alive()
         come.set()
-    closing.join(10)
+    closing.join(60)
     with record.use() as possible:
         assert not possible
 
