@@ -84,10 +84,10 @@ class Heard:
 def conclude_payment(heard: Heard, paid: Paid) -> Outcome:
     """What is proven by the Hub's word alone."""
     match heard.evidence:
-        case Replied(Answer() as answer):
-            return _answered(answer, heard.receipt, paid)
-        case Replied(Refusal() as refusal):
-            return _refused(refusal, heard.call_id, paid)
+        case Replied(reply):
+            if isinstance(reply, Answer):
+                return _answered(reply, heard.receipt, paid)
+            return _refused(reply, heard.call_id, paid)
         case Lost(sent=False, reason=reason) if paid.first:
             message = f"The Hub could not be reached with the payment: {reason}. It never left; nothing was charged."
             refusal = Refusal(HUB_UNREACHABLE, message, source="bridge")
@@ -96,8 +96,6 @@ def conclude_payment(heard: Heard, paid: Paid) -> Outcome:
             found = in_doubt([heard.evidence], heard.hold, replay=not paid.first)
             sent = not isinstance(heard.evidence, Lost) or heard.evidence.sent
             return _doubt(found, summary(heard.evidence), attempts=int(sent))
-        case Replied():
-            raise AssertionError("a reply is an answer or a refusal")
         case _:
             assert_never(heard.evidence)
 
