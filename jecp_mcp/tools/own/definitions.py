@@ -97,7 +97,7 @@ _CARDS: Final = (
             {
                 "uri": {"type": "string", "minLength": 1, "maxLength": 100, "description": "The file's address."},
                 "call_id": {**_CALL_ID, "description": "In place of uri: the call it came with."},
-                "offset": {"type": "integer", "minimum": 0, "description": "First byte."},
+                "offset": {"type": "integer", "minimum": 0, "description": "First byte; give 0 for what is no text."},
             }
         ),
         read_only=True,

@@ -34,6 +34,9 @@ async def piece(
 ) -> dict[str, Any]:
     """A piece of one of the caller's files, with where the next one begins; of several files of a call, their list.
 
+    What is no text is given only from an offset that was asked for: a model can do little with it, and reads thousands
+    of tokens.
+
     Raises:
         ToolFault: there is no such file, the caller has no such call, or the arguments name neither.
         LedgerError: the books cannot be read.
@@ -58,7 +61,11 @@ async def piece(
         )
     data = await anyio.to_thread.run_sync(partial(store.read, kept, offset, PIECE))
     shown, taken = _content(kept, data)
-    made = store.description(kept) | {"offset": offset, **shown}
+    made = store.description(kept)
+    if "base64" in shown and "offset" not in arguments:
+        where = "they lie at path" if "path" in made else "any reader of resources has them by uri"
+        return made | {"hint": f"No text. Its bytes: {where}; an offset gives them here, in base64."}
+    made |= {"offset": offset, **shown}
     if taken and offset + taken < kept.size:
         made["next_offset"] = offset + taken
     return made

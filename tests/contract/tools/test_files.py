@@ -51,7 +51,7 @@ async def asked(shop: Shop, caller: Caller = ME, **arguments: Any) -> dict[str, 
 
 
 async def pieces(shop: Shop, **arguments: Any) -> list[dict[str, Any]]:
-    found = [await asked(shop, **arguments)]
+    found = [await asked(shop, **{"offset": 0, **arguments})]
     while "next_offset" in found[-1]:
         found.append(await asked(shop, **{**arguments, "offset": found[-1]["next_offset"]}))
     return found
@@ -91,6 +91,23 @@ async def test_the_pieces_are_the_file_and_each_fits_a_result(
         assert {key: one[key] for key in described} == described
     assert [one["offset"] for one in found[1:]] == [one["next_offset"] for one in found[:-1]]
     assert (file["size_bytes"], file["kept_until"]) == (len(data), "2026-12-21T10:00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("data", "content_type", "kind"),
+    [(PDF, "application/pdf", None), (b"\xff" + TABLE, "text/csv", None), (TABLE, "text/csv", "text")],
+)
+async def test_what_is_no_text_is_given_only_from_an_offset_that_is_asked_for(
+    tmp_path: Path, data: bytes, content_type: str, kind: str | None
+) -> None:
+    async with opened(tmp_path, selling(wrapped(data, content_type))) as shop:
+        (file,) = (await bought(shop))["files"]
+        for named in ({"uri": file["uri"]}, {"call_id": "call_0001"}):
+            found = await asked(shop, **named)
+            assert {"text", "base64", "offset"} & set(found) == ({kind, "offset"} if kind else set())
+            assert found["path"] == file["path"]
+            assert ("hint" in found) is (kind is None)
+            assert (await asked(shop, **named, offset=0))["offset"] == 0
 
 
 async def test_nobody_has_a_file_of_anothers_by_any_way(tmp_path: Path) -> None:
