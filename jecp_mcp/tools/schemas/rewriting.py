@@ -128,6 +128,8 @@ class Rewriter:
         self._arrays: list[Node] = []
         self._written: dict[int, Node] = {}
         self._references: list[_Reference] = []
+        self._definition: str | None = None
+        """The definition that is being written."""
         self._within: list[int] = []
         self.weak: set[int] = set()
         self.defined: set[str] = set()
@@ -228,10 +230,10 @@ class Rewriter:
 
     def definition(self, name: str, raw: object, depth: int) -> Node:
         """Write a definition, which says nothing where it stands."""
-        around = self.place, self._within, self.weaker, self.gone
-        self.place, self._within = [_DEFS, name], []
+        around = self.place, self._within, self._definition, self.weaker, self.gone
+        self.place, self._within, self._definition = [_DEFS, name], [], name
         out = self.schema(raw, depth)
-        self.place, self._within, self.weaker, self.gone = around
+        self.place, self._within, self._definition, self.weaker, self.gone = around
         return out
 
     def _bases(self, raw: Mapping[Any, Any]) -> Iterator[str]:
@@ -254,15 +256,12 @@ class Rewriter:
         """Note a constraint that is not carried over."""
         self.weaker += 1
         self.gone += 1
-        self.lost[f"{keyword} {self.where()}"] = self._definition()
+        self.lost[f"{keyword} {self.where()}"] = self._definition
 
     def leave(self, keyword: str) -> None:
         """Note a constraint that is carried over as a word, of which a reader may make what it likes."""
         self.weaker += 1
-        self.unsaid[f"{keyword} {self.where()}"] = self._definition()
-
-    def _definition(self) -> str | None:
-        return self.place[1] if self.place[:1] == [_DEFS] else None
+        self.unsaid[f"{keyword} {self.where()}"] = self._definition
 
     def where(self) -> str:
         """Where the pass is, in words that a provider cannot speak through."""
@@ -292,7 +291,7 @@ class Rewriter:
         target = resolve(self._root, ref) if local else None
         if isinstance(target, Mapping):
             out["$ref"] = ref
-            self._references.append(_Reference(out, target, (self.where(), self._definition()), tuple(self._within)))
+            self._references.append(_Reference(out, target, (self.where(), self._definition), tuple(self._within)))
             # What is weaker may have lost what another part asks about.
             weak = id(target) in self._known_weak
             self.weaker += weak

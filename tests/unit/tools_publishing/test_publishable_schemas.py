@@ -66,6 +66,16 @@ def test_any_json_at_all_becomes_a_schema_every_host_takes_or_a_reason(raw):
     linear(made)
 
 
+@pytest.mark.parametrize("name", ["$defs", "definitions", "properties"])
+@pytest.mark.parametrize("inner", [None, {"type": None}, {"properties": {"x": None}}])
+def test_a_property_may_be_called_as_definitions_are(name: str, inner: Any) -> None:
+    """What it loses is lost there, whether or not a definition has a name of its parts."""
+    fitted = fit({"properties": {name: inner}, "$defs": {"x": {"type": "string"}}, "type": "object"})
+    assert not isinstance(fitted, Unfit)
+    if inner is None or "properties" in inner:
+        assert any(f"at /{name}" in one or "at /…" in one for one in fitted.lost), fitted.lost
+
+
 UNION = {
     "oneOf": [
         {
