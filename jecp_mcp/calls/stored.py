@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -74,7 +75,8 @@ def _hash(text: str) -> str:
 def _whole(value: Any) -> Any:
     """The same value with integers for the floats that are whole."""
     if isinstance(value, float):
-        return int(value) if value.is_integer() else value
+        # By the digits that it is written with: beyond 2^53 its exact value is another number.
+        return int(Decimal(repr(value))) if value.is_integer() else value
     if isinstance(value, Mapping):
         return {key: _whole(item) for key, item in value.items()}
     return [_whole(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -118,8 +118,8 @@ def identity_of(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
     The address is in the normal form of RFC 3986 §6.2.2, what may not stand in one is encoded, and an empty query or
     body is none. What is sent is what was asked for.
     """
-    url = _OCTET.sub(_in_normal_form, str(arguments["url"])).removesuffix("?")
-    return {**arguments, "url": url, "body": arguments.get("body") or None}
+    place, _, query = _OCTET.sub(_in_normal_form, str(arguments["url"])).partition("?")
+    return {**arguments, "url": f"{place}?{query}" if query else place, "body": arguments.get("body") or None}
 
 
 def _in_normal_form(found: re.Match[str]) -> str:
