@@ -40,6 +40,9 @@ class PlainRail:
     def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         return account == self.account
 
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return arguments
+
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         listed = offer.listed
         terms = repr((offer.price.model, offer.price.rates)) if offer.price.metered else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from jecp_mcp.calls import refusals
+from jecp_mcp.calls import refusals, stored
 from jecp_mcp.calls.ends import standing
 from jecp_mcp.calls.execution import is_unfinished
 from jecp_mcp.calls.orders import Wish
@@ -34,7 +34,9 @@ class Copies:
         return replace(standing(found), refusal=refusals.copy_open(found), offer=wish.purchase.offer) if found else None
 
     async def _open(self, wish: Wish, *, wait: bool) -> CallRow | None:
-        rows = await self._ledger.open_copies(wish.identity, wait=wait)
+        rows = list(await self._ledger.open_copies(wish.identity, wait=wait))
+        if wish.former is not None:
+            rows += await self._ledger.open_copies(stored.identity_of(wish.former), wait=wait)
         others = (row for row in rows if row.fingerprint != wish.fingerprint)
         return next((row for row in others if not self._waited_for(row)), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
 from jecp_mcp.calls import refusals, stored
 from jecp_mcp.calls.clock_check import clock_fault
@@ -45,6 +45,7 @@ class Wish:
     Attributes:
         identity: what all copies of a call have in common.
         fingerprint: what makes two purchases the same call.
+        former: the fingerprint that an earlier version of this program gave it; None where that is the same.
         uses: the grants that buying it uses.
         promise: what was promised for it; None where nothing was.
     """
@@ -53,21 +54,9 @@ class Wish:
     principal: Principal
     identity: str
     fingerprint: str
+    former: str | None = None
     uses: tuple[GrantRef, ...] = ()
     promise: Promise | None = None
-
-    @classmethod
-    def of(
-        cls,
-        purchase: Purchase,
-        principal: Principal,
-        uses: tuple[GrantRef, ...] = (),
-        promise: Promise | None = None,
-    ) -> Self:
-        """The wish of a principal."""
-        offer = purchase.offer
-        identity = stored.identity(principal, offer.source, offer.own_key, purchase.arguments)
-        return cls(purchase, principal, identity, stored.fingerprint(identity, purchase.label), uses, promise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +164,28 @@ class Orders:
         self._rails = rails
         self._clock = clock
 
+    def wish(
+        self,
+        purchase: Purchase,
+        principal: Principal,
+        uses: tuple[GrantRef, ...] = (),
+        promise: Promise | None = None,
+    ) -> Wish:
+        """The wish of a principal; which call it is, its rail says where there is one."""
+        offer, arguments, label = purchase.offer, purchase.arguments, purchase.label
+        rail, of = self._rails.selling(offer), (principal, offer.source, offer.own_key)
+        meant = arguments if rail is None else rail.identity_arguments(arguments)
+        identity, former = stored.identities(*of, meant, arguments)
+        return Wish(
+            purchase,
+            principal,
+            identity,
+            stored.fingerprint(identity, label),
+            None if former is None else stored.fingerprint(former, label),
+            uses,
+            promise,
+        )
+
     async def place(self, wish: Wish) -> Order | AlreadyOpen | Undelivered | Refusal:
         """An order for this call, whether or not a person must still agree to it; or the identical call.
 
@@ -189,6 +200,8 @@ class Orders:
         if rail is None:
             return refusals.no_rail(offer)
         known = await self._ledger.identical(wish.fingerprint) if rail.probes else None
+        if known is None and wish.former is not None:
+            known = await self._ledger.identical(wish.former)
         if known is not None:
             return known
         fault = rail.ready() or await clock_fault(self._rails, self._rails.witness_of(rail))

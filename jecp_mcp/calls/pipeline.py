@@ -121,7 +121,7 @@ class Calls:
 
     async def pay(self, purchase: Purchase, caller: Caller) -> CallEnd:
         """Buy one call, or say why not. Raises nothing but cancellation; what was reserved goes on when cancelled."""
-        return await self._buy(Wish.of(purchase, caller.principal), caller)
+        return await self._buy(self._orders.wish(purchase, caller.principal), caller)
 
     async def prepare(self, purchase: Purchase, caller: Caller) -> Preparation | CallEnd:
         """Promise a price for a while, and look at what stands in its way. Spends nothing and asks no person.
@@ -129,7 +129,7 @@ class Calls:
         Returns a call's end where there is nothing to promise: why it cannot be bought; how the identical call stands;
         or the answer, where asking for the price brought it.
         """
-        wish, made = Wish.of(purchase, caller.principal), list[Preparation]()
+        wish, made = self._orders.wish(purchase, caller.principal), list[Preparation]()
 
         async def work(run: Run) -> CallEnd:
             run.looking = True
@@ -190,7 +190,7 @@ class Calls:
         if not call.is_of(offer):
             return refused(consent_refusals.price_changed(call.key, call.quote, offer.listed), offer)
         used = (GrantRef(grant.kind, grant.grant_id),)
-        return await self._buy(Wish.of(purchase, caller.principal, used, call), caller)
+        return await self._buy(self._orders.wish(purchase, caller.principal, used, call), caller)
 
     async def _buy(self, wish: Wish, caller: Caller) -> CallEnd:
         """The way of a call: place → consent → reserve → execute → conclude."""
@@ -269,7 +269,7 @@ class Calls:
         offer, until = wish.purchase.offer, anyio.current_time() + caller.patience
         while (running := self._running.get(wish.fingerprint)) is not None:
             end = replace(await running.wait(until), offer=offer)
-            otherwise = running.most != wish.purchase.most and running.done.is_set() and not end.took_effect
+            otherwise = not running.is_for(wish.purchase) and running.done.is_set() and not end.took_effect
             if end.call_id is not None and not otherwise:
                 # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
                 self._consents.spend(wish, wish.uses, end.call_id)
@@ -278,7 +278,7 @@ class Calls:
             if not (looking or running.looking or running.deserted or unasked or otherwise):
                 return end
         never = refused(refusals.shutting_down(offer), offer)
-        run = Run(caller, never, wish.purchase.most)
+        run = Run(caller, never, wish.purchase)
         return await run.wait_as_caller(until) if self._start(run, wish.fingerprint, work) else never
 
     def _start(self, run: Run, identity: str, work: Work) -> bool:

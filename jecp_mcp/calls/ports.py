@@ -71,7 +71,8 @@ class Question:
         amount: the price or, when its kind is not `exact`, the most it can come to; micro-USDC.
         kind: what is known of the price.
         terms: what else would be agreed with it (`jecp_mcp.domain.quotes.Quote.terms`).
-        fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments.
+        fingerprint: the call's fingerprint (`jecp_mcp.calls.stored.fingerprint`), which binds the arguments that say
+            what is bought; those that bound it are bound by `amount` and `terms`.
         because: why a person is asked, as one sentence.
         arguments: what the call would be given, to be shown.
     """

@@ -10,7 +10,7 @@ import anyio
 
 from jecp_mcp.calls import refusals
 from jecp_mcp.calls.ports import Asker, CallEnd, Caller, Decision, Question, Reply
-from jecp_mcp.money import MicroUSDC
+from jecp_mcp.domain.purchases import Purchase
 from jecp_mcp.rails.base import Progress
 
 PROGRESS_SECONDS = 2.0
@@ -86,7 +86,8 @@ class Run:
     Attributes:
         caller: who asked for it first, as the execution reaches them.
         end: how the call stands as far as it is known; final once `done` is set.
-        most: the most that it may cost by the word of whoever asked first, micro-USDC; None where they said nothing.
+        asked: what was asked for first: of the same call, its bounds and its spelling may be others. None where nothing
+            was, because an open call is found out about.
         waiting: how many wait for it. What nobody waits for any more is not bought.
         deserted: whether who asked first has left, so that nobody can be asked any more.
         looking: whether it buys nothing.
@@ -94,14 +95,14 @@ class Run:
     """
 
     __slots__ = (
-        "_asker", "_named", "caller", "deserted", "done", "end", "looking", "most", "relay", "waiting", "working",
+        "_asker", "_named", "asked", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working",
     )  # fmt: skip
 
-    def __init__(self, caller: Caller, end: CallEnd, most: MicroUSDC | None = None) -> None:
+    def __init__(self, caller: Caller, end: CallEnd, asked: Purchase | None = None) -> None:
         self.done = anyio.Event()
         self._named = anyio.Event()
         self.end = end
-        self.most = most
+        self.asked = asked
         self.waiting = 0
         self.deserted = self.looking = False
         self.working: set[str] = set()
@@ -118,6 +119,13 @@ class Run:
         """Let everybody have `end`, who waits for it."""
         self.done.set()
         self._named.set()
+
+    def is_for(self, purchase: Purchase) -> bool:
+        """Whether exactly this was asked for, so that what it was refused for is refused here too."""
+        asked = self.asked
+        if asked is None:
+            return purchase.most is None
+        return (asked.most, asked.arguments) == (purchase.most, purchase.arguments)
 
     async def wait(self, until: float = math.inf) -> CallEnd:
         """How it ended; or, from `until` on, how it stands, as soon as it has an id under which it is found again.

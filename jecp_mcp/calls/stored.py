@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -21,16 +22,41 @@ _MOST_BYTES: Final = 2 * 50 * 1024 * 1024 + 65_536
 def identity(principal: str, source: str, offer: str, arguments: Mapping[str, Any]) -> str:
     """Identify what is asked for: by one principal, one offer of a source with equal arguments (hex SHA-256).
 
-    Object keys are sorted, so the order a model writes them in does not matter; every value does. Who pays is not in
-    it: under a new account an open call is not bought a second time either. Nor is what the operator calls the source:
-    `offer` is the key that it has there (`Offer.own_key`).
+    Object keys are sorted, so the order a model writes them in does not matter, nor whether it writes a whole number
+    with a fraction or an exponent (RFC 8259 §6); every value does. Who pays is not in it: under a new account an open
+    call is not bought a second time either. Nor is what the operator calls the source: `offer` is the key that it has
+    there (`Offer.own_key`).
+
+    Args:
+        arguments: those that say what is bought (`jecp_mcp.rails.base.Rail.identity_arguments`).
     """
-    return _digest([principal, source, offer, arguments])
+    return identities(principal, source, offer, arguments, arguments)[0]
+
+
+def identities(
+    principal: str, source: str, offer: str, meant: Mapping[str, Any], spelled: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """The `identity` of a call; and the one that earlier versions gave it, None where that is the same.
+
+    Those took all arguments as they were `spelled`. What they left open or undelivered is found by it, and not bought
+    a second time.
+    """
+    before = _text([principal, source, offer, spelled])
+    text = before if meant is spelled else _text([principal, source, offer, meant])
+    # A whole float is written with one of these. To look at every value takes long, and nearly no text has any.
+    if ".0" in text or "e+" in text:
+        text = _text([principal, source, offer, _whole(meant)])
+    return _hash(text), None if text == before else _hash(before)
 
 
 def fingerprint(identity: str, label: str) -> str:
     """Identify "the same call": an `identity` and, for a copy that is wanted on purpose, a digest of its label."""
-    return f"{identity}.{_digest([identity, label])}" if label else identity
+    return f"{identity}.{_hash(_text([identity, label]))}" if label else identity
+
+
+def identity_of(fingerprint: str) -> str:
+    """What a `fingerprint` has in common with those of all copies."""
+    return fingerprint.partition(".")[0]
 
 
 def is_copy(fingerprint: str) -> bool:
@@ -38,9 +64,22 @@ def is_copy(fingerprint: str) -> bool:
     return "." in fingerprint
 
 
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _text(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _whole(value: Any) -> Any:
+    """The same value with integers for the floats that are whole."""
+    if isinstance(value, float):
+        # By the digits that it is written with: beyond 2^53 its exact value is another number.
+        return int(Decimal(repr(value))) if value.is_integer() else value
+    if isinstance(value, Mapping):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def dump_answer(answer: Answer) -> bytes:

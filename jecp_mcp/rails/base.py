@@ -150,6 +150,14 @@ class Rail(Protocol):
         """
         ...
 
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What of a call's arguments says what is bought, in the one spelling by which it is the same call.
+
+        What only bounds the call is not in it: a quote binds that, by its amount and terms. Pure. Arguments that cannot
+        be bought are refused by the quote, not here.
+        """
+        ...
+
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         """What this call would cost. Moves no money.
 

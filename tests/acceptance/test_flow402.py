@@ -79,6 +79,8 @@ async def test_a_denied_review_names_its_event_and_a_lost_answer_is_finished(
         lost = error_of(await client.call_tool("paid_http_execute", {"prepared_id": prepared["prepared_id"]}))
         assert (lost["error"]["code"], lost["charged"]) == ("PAYMENT_IN_DOUBT", "unknown")
         step = lost["next_action"]
+        again = error_of(await client.call_tool("paid_http_prepare", {"url": f"{url}/qr-code?text=%78"}))
+        assert (again["call_id"], again["charged"]) == (lost["call_id"], "unknown"), "an equivalent address is the same"
         assert output_of(await client.call_tool(step["tool"], step["arguments"]))["status"] == 200
 
 

@@ -119,6 +119,9 @@ async def test_a_lost_answer_is_finished_with_one_transfer(road: Road, shop: Pai
         lost = error_of(await client.call_tool("paid_http_execute", arguments))
         assert (lost["error"]["code"], lost["charged"]) == ("PAYMENT_IN_DOUBT", "unknown")
         step = lost["next_action"]
+        same = {"url": f"{shop.url}/%61bstr%61ct?", "json": TEXT}
+        again = error_of(await client.call_tool("paid_http_prepare", same))
+        assert (again["call_id"], again["charged"]) == (lost["call_id"], "unknown"), "an equivalent address is the same"
         found = await client.call_tool(step["tool"], step["arguments"])
         assert output_of(found)["status"] == 200
         assert f"Bought earlier, not bought again: paid 0.01 USDC to {shop.url}" in "".join(

@@ -188,6 +188,21 @@ async def test_an_answer_nobody_got_is_given_to_the_identical_call(agent: Sandbo
     assert len(charges(agent)) == 2
 
 
+async def test_a_call_is_identical_however_its_numbers_are_spelled(agent: SandboxHub, tmp_path: Path) -> None:
+    action, words = ("inkwell/abstract", "extract"), text("A cat sat. A dog ran. A cow ate grass.")
+    async with client(agent, Mandate(tmp_path / "ledger.sqlite")) as hub:
+        with anyio.CancelScope() as scope:
+            hub._on_retry = lambda _: scope.cancel()
+            agent.fault("inkwell/abstract", "drop_after_charge")
+            await hub.invoke(*action, words | {"sentences": 1})
+        assert scope.cancelled_caught
+        again = await hub.invoke(*action, {"sentences": 1.0} | words)
+        other = await hub.invoke(*action, words | {"sentences": 2})
+    assert again.charged
+    assert again.request_id != other.request_id
+    assert len(charges(agent)) == 2
+
+
 async def test_identical_calls_at_once_are_one_unless_labelled(agent: SandboxHub, tmp_path: Path) -> None:
     found: list[InvokeResult] = []
 

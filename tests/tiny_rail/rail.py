@@ -71,6 +71,9 @@ class TinyRail:
     def serves(self, account: str, authorized: AuthorizedCall | None = None) -> bool:
         return account == self.account
 
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        return arguments
+
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         try:
             status, said = await self._ask("POST", "/quote", {"text": _text(arguments)})

@@ -47,10 +47,31 @@ SCHEMA: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that one job may take: micro-USDC, seconds."""
+    """The most that one job may take: micro-USDC, seconds; and the job that it is a part of, None for none."""
 
     usdc: MicroUSDC
     seconds: int
+    parent: str | None = None
+
+    @property
+    def terms(self) -> str:
+        """What a person agrees to with the price."""
+        return f"for at most {self.seconds} s" + ("" if self.parent is None else f", as a part of {self.parent}")
+
+
+_BESIDE: Final = frozenset({"max_usdc", "max_seconds", "parent_job_id"})
+"""What does not say what is to be done: a job's bounds, and what it is a part of."""
+_UNSAID: Final = {"input": {}, "output_format": "any"}
+"""What an argument is that is not given."""
+
+
+def job_of(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is to be done, in as few words as it can be said."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in _BESIDE and (name not in _UNSAID or value != _UNSAID[name])
+    }
 
 
 def bounds_of(agent: AgentSettings, arguments: Mapping[str, Any]) -> Bounds:
@@ -64,7 +85,8 @@ def bounds_of(agent: AgentSettings, arguments: Mapping[str, Any]) -> Bounds:
         most = agent.max_usdc if wanted is None else min(agent.max_usdc, parse_usdc(wanted))
     except MoneyError as exc:
         raise WireError(f"max_usdc: {exc}") from exc
-    return Bounds(MicroUSDC(most), agent.max_seconds if seconds is None else min(agent.max_seconds, int(seconds)))
+    within = agent.max_seconds if seconds is None else min(agent.max_seconds, int(seconds))
+    return Bounds(MicroUSDC(most), within, arguments.get("parent_job_id"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from jecp_mcp.rails.ajp.client import NO_SUCH_JOB, AgentClient, mounts, retry_af
 from jecp_mcp.rails.ajp.declarations import Declarations, distrusted
 from jecp_mcp.rails.ajp.keyring import Keyring
 from jecp_mcp.rails.ajp.notes import JobNotes
-from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of
+from jecp_mcp.rails.ajp.payload import Payload, bounds_of, job_id_of, job_of
 from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.standing import Standing
 from jecp_mcp.rails.base import Journal, NotNow, OpenCall, Progress, StoredRequest, account_changed
@@ -100,6 +100,10 @@ class AjpRail:
         del authorized
         return bool(account)
 
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the agent is to do, not within which bounds."""
+        return job_of(arguments)
+
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         """The most that the job may cost, and who the agent is now by its declaration."""
         try:
@@ -118,7 +122,7 @@ class AjpRail:
         if against is not None:
             return against
         key = found.declaration.key
-        terms = f"for at most {bounds.seconds} s, at {found.endpoint.url}, by the key {key.fingerprint[:16]}"
+        terms = f"{bounds.terms}, at {found.endpoint.url}, by the key {key.fingerprint[:16]}"
         payload = {
             "key": key.text,
             "endpoint": found.endpoint.url,
@@ -144,7 +148,7 @@ class AjpRail:
             WireError: it cannot be written.
         """
         agent = self._roster.wanted(offer, arguments)
-        found, seconds = _quoted(quote.payload), bounds_of(agent, arguments).seconds
+        found, bounds = _quoted(quote.payload), bounds_of(agent, arguments)
         sender, settings = SenderType(self._settings.sender_type), self._settings
         if agent.secret_env is not None:
             whose = Sender(SenderType.HUMAN, id=settings.identity or "local")
@@ -161,11 +165,11 @@ class AjpRail:
                 arguments.get("input", {}),
                 str(arguments.get("output_format", "any")),
             ),
-            budget=Budget(hold, Decimal(seconds), Decimal(agent.max_llm_tokens)),
+            budget=Budget(hold, Decimal(bounds.seconds), Decimal(agent.max_llm_tokens)),
             issued_at=now,
             expires_at=expires_at,
             constraints=agent.require_constraints,
-            parent_job_id=arguments.get("parent_job_id"),
+            parent_job_id=bounds.parent,
         )
         # Whether it could be read, without signing it.
         message = canonical(job.message())
@@ -179,7 +183,7 @@ class AjpRail:
             agreed=found["agreed"],
             offer=message.decode(),
             expires_at=expires_at,
-            seconds=seconds,
+            seconds=bounds.seconds,
         )
         until = UnixMs(self._due(payload) + KEPT_SECONDS * 1000)
         return StoredRequest(self.name, quote.account, call_id, hold, payload.pack(), until, sent_first=False)

@@ -44,7 +44,7 @@ from jecp_mcp.rails.paid_http.hints import read_hints
 from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import QUOTE_MS, Priced, elsewhere, probe
 from jecp_mcp.rails.paid_http.refusals import MOST_OFFERS, not_payable, unwritable
-from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
+from jecp_mcp.rails.paid_http.request import address_of, identity_of, listed_by, read_request
 from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.settings.flow402 import Flow402Settings
 from jecp_mcp.settings.merchants import Place, read_place
@@ -101,6 +101,10 @@ class Flow402Rail:
         """Whether it can act for an account."""
         del authorized
         return self._plane is not None and account == self.account
+
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request, its address in normal form."""
+        return identity_of(arguments)
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         """Have a token ready, send the request without a payment, and read what the merchant asks for it.

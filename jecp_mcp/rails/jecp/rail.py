@@ -109,6 +109,10 @@ class JecpRail:
         x402 = None if authorized is None else self._finishing()
         return authorized is None or (x402 is not None and finds_out(authorized, x402.payer, self._clock.now()))
 
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of them: each is its action's own."""
+        return arguments
+
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Refusal:
         """The catalog's price; for metered models its base, which the call can exceed up to the mandate."""
         del arguments
@@ -262,8 +266,7 @@ class JecpRail:
         request, payload, permit = sending.request, sending.payload, sending.permit
         seconds = payload.timeout_seconds
         ends = self._clock.monotonic() + max(seconds, min(seconds * _PATIENCE, _HOST_SECONDS))
-        attempts: list[Evidence] = []
-        streaming = payload.streaming and not replay
+        attempts, streaming = list[Evidence](), payload.streaming and not replay
         while True:
             if streaming:
                 heard = await self._streamed(sending, progress)

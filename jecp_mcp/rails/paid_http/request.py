@@ -18,6 +18,9 @@ MAX_HEADERS: Final = 20
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,64}", re.ASCII)
 _VALUE: Final = re.compile(r"[!-~](?:[ -~]{0,998}[!-~])?", re.ASCII)
+_UNRESERVED: Final = re.compile(r"[0-9A-Za-z._~-]", re.ASCII)
+# An encoded octet, or a character that must be encoded in a path or query (RFC 3986 §3.3, §3.4).
+_OCTET: Final = re.compile(r"%([0-9A-Fa-f]{2})|[^!$&-;=?-Z_a-z~]", re.ASCII)
 _BODILESS: Final = frozenset({"GET", "HEAD"})
 # What pays, proves who somebody is, frames the message, or says who asked: none of it is the model's to set.
 _OURS: Final = frozenset(
@@ -107,6 +110,21 @@ def read_request(arguments: Mapping[str, Any]) -> PaidRequest:
     if body is not None and len(body) > MAX_BODY:
         raise WireError(f"a body has at most {MAX_BODY} characters")
     return PaidRequest(place, method, _headers(arguments.get("headers") or {}), body)
+
+
+def identity_of(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What `PaidRequest.arguments` gave, in the spelling that all requests for the same have in common.
+
+    The address is in the normal form of RFC 3986 §6.2.2, what may not stand in one is encoded, and an empty query or
+    body is none. What is sent is what was asked for.
+    """
+    place, _, query = _OCTET.sub(_in_normal_form, str(arguments["url"])).partition("?")
+    return {**arguments, "url": f"{place}?{query}" if query else place, "body": arguments.get("body") or None}
+
+
+def _in_normal_form(found: re.Match[str]) -> str:
+    octet = chr(int(found[1], 16)) if found[1] else found[0]
+    return octet if _UNRESERVED.fullmatch(octet) else f"%{ord(octet):02X}"
 
 
 class StoredAddress(Protocol):

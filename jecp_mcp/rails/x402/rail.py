@@ -26,7 +26,7 @@ from jecp_mcp.rails.paid_http.answers import answer_of, words_of
 from jecp_mcp.rails.paid_http.lost import Lost
 from jecp_mcp.rails.paid_http.probe import OUR_HEADERS, PAYMENT_REQUIRED
 from jecp_mcp.rails.paid_http.refusals import no_wallet, not_payable, unwritable
-from jecp_mcp.rails.paid_http.request import address_of, listed_by, read_request
+from jecp_mcp.rails.paid_http.request import address_of, identity_of, listed_by, read_request
 from jecp_mcp.rails.payee_pins import PayeePins
 from jecp_mcp.rails.send_permit import SendPermit
 from jecp_mcp.rails.x402.chain import ChainReader
@@ -96,6 +96,10 @@ class X402Rail:
         """Whether it can act for an account: its key is here, or the chain can be asked what became of its payments."""
         del authorized
         return account == self.account or bool(self._settings.rpc)
+
+    def identity_arguments(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request, its address in normal form."""
+        return identity_of(arguments)
 
     async def quote(self, offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
         """Send the request without a payment, and read what the merchant asks for it.

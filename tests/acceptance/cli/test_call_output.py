@@ -37,12 +37,17 @@ def hub(sold: SandboxHub) -> SandboxHub:
 
 
 def call(
-    hub: SandboxHub, state: Path, *arguments: str, redirect: str = "", **more: str
+    hub: SandboxHub,
+    state: Path,
+    *arguments: str,
+    redirect: str = "",
+    tool: str = TOOL,
+    # With a null for what is left out, as a program may write it.
+    sent: str = json.dumps({"text": f"a {WORD}", "language": None}),
+    **more: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the command with its streams redirected as a shell writes it."""
-    # With a null for what is left out, as a program may write it.
-    sent = json.dumps({"text": f"a {WORD}", "language": None})
-    command = [sys.executable, "-m", "jecp_mcp", "call", TOOL, sent, *arguments]
+    command = [sys.executable, "-m", "jecp_mcp", "call", tool, sent, *arguments]
     shell = ["/bin/sh", "-c", f'exec "$@" {redirect}', "sh", *command]
     env = environment(state, **account(hub), **more)
     return subprocess.run(shell, capture_output=True, timeout=120, check=False, env=env, stdin=subprocess.DEVNULL)
@@ -217,6 +222,16 @@ def test_that_a_result_has_no_file_is_said(tmp_path: Path, hub: SandboxHub) -> N
         assert done.returncode == 0
         assert f"nothing was saved to {path}: the result has no file" in done.stderr.decode()
     assert not path.exists()
+
+
+@pytest.mark.slow
+def test_the_same_call_is_known_however_its_numbers_are_written(tmp_path: Path, hub: SandboxHub) -> None:
+    before = paid(hub)
+    tool, sent = "inkwell_abstract_extract", '{"text": "A cat sat. A dog ran.", "sentences": %s}'
+    assert call(hub, tmp_path, redirect=">/dev/full", tool=tool, sent=sent % "1").returncode == 3
+    again = call(hub, tmp_path, tool=tool, sent=sent % "10e-1")
+    assert (again.returncode, b"not bought again" in again.stderr) == (0, True)
+    assert paid(hub) == before + 1
 
 
 @pytest.mark.slow

@@ -616,10 +616,90 @@ async def test_the_arguments_only_lower_what_the_operator_allows(
         first, second = (read_offer(raw)[0] for raw in agent.offers)
         assert (first.budget.max_usd, first.budget.max_seconds, first.parent_job_id) == (30_000, 30, "job_parent001")
         assert (second.budget.max_usd, second.budget.max_seconds) == (HOLD, 600)
-        wrong = await one.hire(max_usdc="much")
+        wrong = await one.hire(max_usdc="much", instruction="Count the letters")
     assert (wrong.charge, wrong.refusal and wrong.refusal.code) == (Charge.NO, "INVALID_REQUEST")
     assert "credentials" not in SCHEMA["properties"]
     assert SCHEMA["additionalProperties"] is False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"max_usdc": "0.03"}, {"max_usdc": "0.030"}, {"max_usdc": "1"}, {"max_seconds": 90}, {"max_seconds": 90.0},
+        {"parent_job_id": "job_parent001"}, {"output_format": "any"}, {"max_usdc": "much"},
+        {"max_usdc": "0.01", "max_seconds": 1, "parent_job_id": "job_parent001", "output_format": "any"},
+    ],
+)  # fmt: skip
+async def test_a_job_that_is_worked_on_is_not_hired_for_again_within_other_bounds(
+    tmp_path: Path, agent: Agent, clock: StillClock, otherwise: dict[str, Any]
+) -> None:
+    agent.polls = 1_000
+    async with house(tmp_path, agent, clock) as one:
+        first = await one.hire(max_seconds=60)
+        again = await one.hire(**otherwise)
+        assert (first.charge, again.charge) == (Charge.UNKNOWN, Charge.UNKNOWN)
+        assert first.call_id == again.call_id is not None
+        assert (await one.row()).held == HOLD
+    assert len(agent.offers) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("otherwise", [{"instruction": "Count the letters"}, {"input": {}}, {"output_format": "text"}])
+async def test_another_job_is_hired_for_while_one_is_worked_on(
+    tmp_path: Path, agent: Agent, clock: StillClock, otherwise: dict[str, Any]
+) -> None:
+    agent.polls = 1_000
+    async with house(tmp_path, agent, clock) as one:
+        first, second = await one.hire(), await one.hire(**otherwise)
+        assert first.call_id != second.call_id
+    assert len(agent.offers) == 2
+
+
+@pytest.mark.slow
+async def test_whoever_asked_within_bounds_that_allow_it_is_not_refused_for_anothers(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    """Both are one call, so they are done one after the other; what one may not is no reason against the other."""
+    async with house(tmp_path, agent, clock) as one, anyio.create_task_group() as tasks:
+        ends: list[CallEnd] = []
+
+        async def hire(**bounds: Any) -> None:
+            ends.append(await one.hire(**bounds))
+
+        tasks.start_soon(lambda: hire(max_usdc="much"))
+        tasks.start_soon(hire)
+    assert sorted(end.charge for end in ends) == [Charge.NO, Charge.YES]
+    assert len(agent.offers) == 1
+
+
+@pytest.mark.slow
+async def test_what_a_person_agreed_to_for_a_job_holds_within_no_other_bounds(
+    tmp_path: Path, agent: Agent, clock: StillClock
+) -> None:
+    asked: list[Question] = []
+
+    class Person:
+        can_ask = True
+
+        async def approve(self, question: Question) -> Reply:
+            asked.append(question)
+            return Reply(Decision.UNABLE)
+
+    careful = MandateSettings(per_call_usdc="0.10", daily_usdc="1", approve_above_usdc="0.001")
+    bounds: list[dict[str, Any]] = [
+        {"max_usdc": "0.02", "max_seconds": 60, "parent_job_id": "job_parent001"},
+        {"max_usdc": "0.03", "max_seconds": 60, "parent_job_id": "job_parent001"},
+        {"max_usdc": "0.02", "max_seconds": 61, "parent_job_id": "job_parent001"},
+        {"max_usdc": "0.02", "max_seconds": 60, "parent_job_id": "job_parent002"},
+        {"max_usdc": "0.02", "max_seconds": 60},
+    ]
+    async with house(tmp_path, agent, clock, mandate=careful) as one:
+        ends = [await one.hire(Person(), **within) for within in bounds]
+    codes = [end.refusal.details["approval_code"] for end in ends if end.refusal is not None]
+    assert len({question.digest for question in asked}) == len(set(codes)) == len(bounds)
+    assert "for at most 60 s, as a part of job_parent001, at" in asked[0].terms
+    assert agent.offers == []
 
 
 async def test_what_no_canonical_form_can_hold_is_not_offered(tmp_path: Path, agent: Agent, clock: StillClock) -> None:
