@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol, Self
 
 from jecp_mcp.calls import refusals, stored
-from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer
@@ -169,11 +169,12 @@ class Order:
 class Orders:
     """Decides; the ledger is only read."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock, clock_check: ClockCheck) -> None:
         self._policy = policy
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
+        self._clock_check = clock_check
 
     async def place(self, wish: Wish) -> Order | AlreadyOpen | Undelivered | Refusal:
         """An order for this call, whether or not a person must still agree to it; or the identical call.
@@ -191,7 +192,7 @@ class Orders:
         known = await self._ledger.identical(wish.fingerprint) if rail.probes else None
         if known is not None:
             return known
-        fault = rail.ready() or await clock_fault(self._rails, self._rails.witness_of(rail))
+        fault = rail.ready() or await self._clock_check.fault(self._rails.witness_of(rail))
         if fault is None and rail.probes:
             # Who must not be bought from is not asked for a price.
             fault = forbids(self._policy, offer, purchase.tool, self._clock.now())
