@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.calls import consent_refusals, refusals
-from jecp_mcp.calls.clock_check import ClockCheck
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS, ClockCheck
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.calls.ports import Caller
@@ -147,10 +147,14 @@ class Reservations:
         room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
         return max(min(order.permit.hold, MicroUSDC(room)), order.least)
 
-    async def _reserve(self, reservation: Reservation, rail: Rail) -> Admission:
+    async def _reserve(self, reservation: Reservation, rail: Rail) -> Admission | Refusal:
         try:
             admission = await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
+            apart = 0.0 if exc.shown is None else (self._clock.now() - exc.shown) / 1000
+            if abs(apart) > MOST_SKEW_SECONDS:
+                # Whoever vouches for this machine's clock vouches for no server's.
+                return refusals.clocks_apart(apart)
             # The clock was wrong before or is wrong now.
             right = await self._clock_check.is_right(self._rails.witness_of(rail))
             if right is None:
