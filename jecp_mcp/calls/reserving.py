@@ -33,8 +33,8 @@ from jecp_mcp.rails.registry import Rails
 log = logging.getLogger(__name__)
 
 _UNCONFIRMED: Final = (
-    "If it was ahead before and is right now, the operator must say so (jecp-mcp ledger --trust-clock), or let this "
-    "machine reach a Hub, whose answers tell the time"
+    "If it was ahead before and is right now, the operator must say so (ledger --trust-clock, as doctor writes it), or "
+    "let this machine reach a Hub, whose answers tell the time"
 )
 
 
