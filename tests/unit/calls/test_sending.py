@@ -232,7 +232,7 @@ async def test_a_clock_that_was_set_back_on_the_way_lets_nothing_leave(tmp_path:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("apart", [25 * 60 * MINUTE, 301_000, -301_000, -25 * 60 * MINUTE])
+@pytest.mark.parametrize("apart", [25 * 60 * MINUTE, -301_000])
 @pytest.mark.parametrize("replayed", [False, True])
 async def test_nothing_leaves_where_the_ledgers_own_clock_is_far_off_this_machines(
     tmp_path: Path, apart: int, replayed: bool
