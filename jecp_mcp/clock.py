@@ -5,12 +5,30 @@ Wall-clock instants are integer milliseconds since the Unix epoch, UTC. Duration
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
-from typing import NewType, Protocol
+from typing import Final, NewType, Protocol
 
 UnixMs = NewType("UnixMs", int)
 """Milliseconds since 1970-01-01T00:00:00Z."""
+
+
+def _unsleeping() -> int | None:
+    """The system's clock that never leaps and counts sleep; None where that is `time.monotonic`, or there is none."""
+    # Linux, by its own name; macOS, whose raw clock counts sleep where Linux's does not.
+    found = getattr(time, "CLOCK_BOOTTIME", None)
+    if found is None and sys.platform == "darwin":
+        found = getattr(time, "CLOCK_MONOTONIC_RAW", None)
+    try:
+        if found is not None:
+            time.clock_gettime(found)
+    except OSError:
+        return None
+    return found
+
+
+_UNSLEEPING: Final = _unsleeping()
 
 
 class Clock(Protocol):
@@ -21,7 +39,10 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """A clock that never goes back, in seconds from an arbitrary start."""
+        """A clock that neither goes back nor leaps, in seconds from an arbitrary start.
+
+        It goes on while the machine sleeps, where the system has such a clock.
+        """
         ...
 
 
@@ -33,8 +54,8 @@ class SystemClock:
         return UnixMs(time.time_ns() // 1_000_000)
 
     def monotonic(self) -> float:
-        """The monotonic clock, in seconds."""
-        return time.monotonic()
+        """The monotonic clock, in seconds, with the time that the machine slept."""
+        return time.monotonic() if _UNSLEEPING is None else time.clock_gettime(_UNSLEEPING)
 
 
 def iso(at: UnixMs | int) -> str:

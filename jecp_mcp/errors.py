@@ -99,7 +99,13 @@ class LedgerUnavailable(LedgerError):
 
 
 class ClockWentBack(LedgerUnavailable):
-    """The clock is well behind the ledger's last change, so what has left a rolling window is not known."""
+    """The clock is well behind the ledger's last change, so what has left a rolling window is not known.
+
+    Attributes:
+        shown: what the ledger's clock shows, in milliseconds since the epoch; None where that is not told.
+    """
+
+    shown: int | None = None
 
 
 class TooManyWait(LedgerError):

@@ -11,7 +11,7 @@ NO_WAY_TO_PAY: Final = "NO_WAY_TO_PAY"
 """No rail of this server pays for what the source offers. Charged: no. Next: operator."""
 
 CLOCK_WRONG: Final = "CLOCK_WRONG"
-"""This machine's clock is too far off for the limits' windows to mean anything. Charged: no. Next: operator."""
+"""This machine's clock is too far off, or leapt, for the limits to mean anything. Charged: no. Next: operator."""
 
 LEDGER_UNAVAILABLE: Final = "LEDGER_UNAVAILABLE"
 """The ledger cannot be written, or not be read for what became of a call. Charged: no, unknown. Next: operator."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from jecp_mcp.calls import refusals
-from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.calls.ends import conclusion, ended, kept_answer, refused, soon, standing
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.calls.ports import CallEnd, Charge
@@ -44,11 +44,12 @@ _UNPROVEN: Final = frozenset({Verdict.IN_DOUBT, Verdict.PENDING})
 class Execution:
     """Has rails work on calls, and tells the ledger what came of it."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock, clock_check: ClockCheck) -> None:
         self._policy = policy
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
+        self._clock_check = clock_check
 
     async def execute(self, reserved: Reserved, run: Run) -> CallEnd:
         """Send a call for the first time, and conclude it."""
@@ -96,7 +97,7 @@ class Execution:
         elsewhere = self.elsewhere(row)
         if row.owner != self._ledger.session:
             return elsewhere or standing(row)
-        fault = await clock_fault(self._rails, self._rails.witness(row.rail, row.account), fresh=True)
+        fault = await self._clock_check.fault(self._rails.witness(row.rail, row.account), fresh=True)
         if fault is not None:
             unasked = replace(standing(row), refusal=refusals.held_back(row, fault, row.look_again_at))
             return elsewhere or unasked

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, assert_never
 
 from jecp_mcp.calls import refusals
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS
 from jecp_mcp.calls.stored import dump_answer
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.outcomes import Entry, Mark
@@ -115,6 +116,7 @@ class CallJournal:
             if now < self._since - CLOCK_SLACK_MS:
                 raise NotNow(refusals.clock_set_back())
             if self._counted_now(now):
+                self._compare_clocks()
                 return
             await self._admit(now)
         raise NotNow(refusals.ledger_too_slow())
@@ -125,6 +127,13 @@ class CallJournal:
             return False
         passed = self._admitted_at % SHORTEST_SLOT_MS + now - self._since
         return passed < SHORTEST_SLOT_MS
+
+    def _compare_clocks(self) -> None:
+        """Where a server's clock is the windows', it must not leap either."""
+        assert self._admitted_at is not None
+        apart = (self._since - self._admitted_at) / 1000
+        if abs(apart) > MOST_SKEW_SECONDS:
+            raise NotNow(refusals.clocks_apart(apart))
 
     async def _send(self) -> None:
         try:

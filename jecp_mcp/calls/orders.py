@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from jecp_mcp.calls import refusals, stored
-from jecp_mcp.calls.clock_check import clock_fault
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.calls.ports import Question
 from jecp_mcp.clock import Clock, UnixMs
 from jecp_mcp.domain.answers import Answer
@@ -158,11 +158,12 @@ class Order:
 class Orders:
     """Decides; the ledger is only read."""
 
-    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock) -> None:
+    def __init__(self, policy: Policy, ledger: Ledger, rails: Rails, clock: Clock, clock_check: ClockCheck) -> None:
         self._policy = policy
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
+        self._clock_check = clock_check
 
     def wish(
         self,
@@ -204,7 +205,7 @@ class Orders:
             known = await self._ledger.identical(wish.former)
         if known is not None:
             return known
-        fault = rail.ready() or await clock_fault(self._rails, self._rails.witness_of(rail))
+        fault = rail.ready() or await self._clock_check.fault(self._rails.witness_of(rail))
         if fault is None and rail.probes:
             # Who must not be bought from is not asked for a price.
             fault = forbids(self._policy, offer, purchase.tool, self._clock.now())

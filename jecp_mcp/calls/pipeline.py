@@ -2,8 +2,8 @@
 
 All of it runs in the pipeline's own task group, once for all who ask for the same at once. From the reservation on it
 is shielded from the request that asked for it: a host that cancels, disconnects or times out leaves a call that still
-ends properly, and whose answer is kept for the identical call that usually follows. Before that, what nobody waits for
-any more is not bought.
+ends properly, and whose answer is kept for the identical call that usually follows. What nobody waits for before that
+is not bought.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls import codes, consent_refusals, refusals
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.copies import Copies
 from jecp_mcp.calls.ends import refused, standing
@@ -83,16 +84,15 @@ class Calls:
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
-        self._orders = Orders(policy, ledger, rails, clock)
+        clock_check = ClockCheck(rails, clock)
+        self._orders = Orders(policy, ledger, rails, clock, clock_check)
         self._consents = Consents(policy, ledger, self._orders, clock)
-        self._reservations = Reservations(ledger, rails, self._consents, clock, mint)
-        self._execution = Execution(policy, ledger, rails, clock)
+        self._reservations = Reservations(ledger, rails, self._consents, clock, clock_check, mint)
+        self._execution = Execution(policy, ledger, rails, clock, clock_check)
         self._running: dict[str, Run] = {}
         self._working = Working(self._running)
         self._copies = Copies(ledger, self._running)
-        self._upkeep = Upkeep(
-            ledger, rails, clock, self.resolve, working=self._working, keep_bodies_days=keep_bodies_days
-        )
+        self._upkeep = Upkeep(ledger, rails, clock, clock_check, self.resolve, self._working, keep_bodies_days)
         self._tasks: TaskGroup | None = None
         self._closing = False
 

@@ -122,6 +122,42 @@ def clock_wrong(skew: float) -> Refusal:
     )
 
 
+def clock_leapt(leap: float) -> Refusal:
+    """This machine's clock leapt since the process began, and nobody who tells the time has confirmed it.
+
+    Args:
+        leap: how far it leapt ahead, in seconds.
+    """
+    return Refusal(
+        code=codes.CLOCK_WRONG,
+        message=(
+            f"This machine's clock leapt {abs(leap):.0f} seconds {'ahead' if leap > 0 else 'back'} since this server "
+            "started, and no Hub confirms it, so what is left of the limits cannot be told. Nothing was sent and "
+            "nothing was charged. If the clock is right now, the operator must restart this server."
+        ),
+        details={"leap_seconds": round(leap)},
+        source="bridge",
+    )
+
+
+def clocks_apart(apart: float) -> Refusal:
+    """This machine's clock and the one that the ledger's windows go by are not of one opinion.
+
+    Args:
+        apart: how far this machine's is ahead, in seconds.
+    """
+    return Refusal(
+        code=codes.CLOCK_WRONG,
+        message=(
+            f"This machine's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} the ledger "
+            "server's, so one of them is wrong, and what is left of the limits cannot be told. Nothing was sent and "
+            "nothing was charged."
+        ),
+        details={"skew_seconds": round(apart)},
+        source="bridge",
+    )
+
+
 def unwritable(error: WireError) -> Refusal:
     """The call does not fit the protocol, so it was never written down."""
     return Refusal(

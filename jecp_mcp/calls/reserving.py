@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jecp_mcp.calls import consent_refusals, refusals
-from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS, confirmed_skew
+from jecp_mcp.calls.clock_check import MOST_SKEW_SECONDS, ClockCheck
 from jecp_mcp.calls.consent import Consents
 from jecp_mcp.calls.orders import Order
 from jecp_mcp.calls.ports import Caller
@@ -33,8 +33,8 @@ from jecp_mcp.rails.registry import Rails
 log = logging.getLogger(__name__)
 
 _UNCONFIRMED: Final = (
-    "If it was ahead before and is right now, the Hub's answers must confirm that, and none has told the time: the "
-    "operator must let this machine reach the Hub"
+    "If it was ahead before and is right now, the operator must say so (ledger --trust-clock, as doctor writes it), or "
+    "let this machine reach a Hub, whose answers tell the time"
 )
 
 
@@ -66,11 +66,20 @@ class _Asked:
 class Reservations:
     """Writes orders down. Every method raises `LedgerError` and `WireError`; then nothing was sent."""
 
-    def __init__(self, ledger: Ledger, rails: Rails, consents: Consents, clock: Clock, mint: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        rails: Rails,
+        consents: Consents,
+        clock: Clock,
+        clock_check: ClockCheck,
+        mint: Callable[[], str],
+    ) -> None:
         self._ledger = ledger
         self._rails = rails
         self._consents = consents
         self._clock = clock
+        self._clock_check = clock_check
         self._mint = mint
 
     async def reserve(
@@ -115,6 +124,8 @@ class Reservations:
         return asked
 
     async def _ask(self, order: Order, hold: MicroUSDC, working: set[str]) -> _Asked:
+        # A person may have taken their time, in which the clock may have leapt; an answer that is here needs none.
+        fault = None if order.answer is not None else await self._clock_check.fault(self._rails.witness_of(order.rail))
         now, call_id = self._clock.now(), self._mint()
         if order.answer is not None:
             # Whoever finds it after a crash knows that nothing was to be paid.
@@ -123,7 +134,9 @@ class Reservations:
             purchase = order.purchase
             request = order.rail.prepare(call_id, purchase.offer, purchase.arguments, order.quote, hold, now)
         if request.account != order.quote.account:
-            return _Asked(request, now, account_changed())
+            fault = account_changed()
+        if fault is not None:
+            return _Asked(request, now, fault)
         assert (request.call_id, request.rail, request.hold) == (call_id, order.rail.name, hold)
         working.add(call_id)
         reservation = order.reservation(request, self._ledger.session)
@@ -134,16 +147,23 @@ class Reservations:
         room = min((one.meter.limit - one.used for one in readings), default=order.permit.hold)
         return max(min(order.permit.hold, MicroUSDC(room)), order.least)
 
-    async def _reserve(self, reservation: Reservation, rail: Rail) -> Admission:
+    async def _reserve(self, reservation: Reservation, rail: Rail) -> Admission | Refusal:
         try:
-            return await self._ledger.reserve(reservation)
+            admission = await self._ledger.reserve(reservation)
         except ClockWentBack as exc:
-            # The clock was wrong before or is wrong now; another one tells which.
-            skew = await confirmed_skew(self._rails, self._rails.witness_of(rail))
-            if skew is None:
+            apart = 0.0 if exc.shown is None else (self._clock.now() - exc.shown) / 1000
+            if abs(apart) > MOST_SKEW_SECONDS:
+                # Whoever vouches for this machine's clock vouches for no server's.
+                return refusals.clocks_apart(apart)
+            # The clock was wrong before or is wrong now.
+            right = await self._clock_check.is_right(self._rails.witness_of(rail))
+            if right is None:
                 raise ClockWentBack(f"{exc}. {_UNCONFIRMED}") from exc
-            if abs(skew) > MOST_SKEW_SECONDS:
+            if not right:
                 raise
             log.warning("the clock was ahead and is right again, so every limit is counted anew: %s", exc)
             await self._ledger.trust_clock()
-            return await self._ledger.reserve(reservation)
+            admission = await self._ledger.reserve(reservation)
+        if isinstance(admission, Admitted):
+            self._clock_check.believed()
+        return admission

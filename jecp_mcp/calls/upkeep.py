@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from jecp_mcp.calls.account_rounds import Account, AccountRounds
-from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.calls.codes import CLOCK_WRONG
 from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.calls.refusals import estimated
@@ -62,8 +62,8 @@ class Upkeep:
         ledger: Ledger,
         rails: Rails,
         clock: Clock,
+        clock_check: ClockCheck,
         resolve: Callable[[str], Awaitable[CallEnd | None]],
-        *,
         working: Collection[str],
         keep_bodies_days: int,
     ) -> None:
@@ -77,6 +77,7 @@ class Upkeep:
         self._ledger = ledger
         self._rails = rails
         self._clock = clock
+        self._clock_check = clock_check
         self._accounts = AccountRounds(ledger, resolve)
         self._rest: dict[Account, float] = {}
         """Until when on the monotonic clock accounts are left alone."""
@@ -190,7 +191,7 @@ class Upkeep:
 
     async def _chores(self) -> None:
         # This also hears anew what the payee says of itself.
-        fault = await house_clock_fault(self._rails)
+        fault = await self._clock_check.house_fault()
         if fault is None:
             await self._ledger.prune(UnixMs(self._clock.now() - self._keep_ms))
         else:
@@ -250,7 +251,7 @@ class Upkeep:
         listed = await self._ledger.rows(limit=_LISTED, states=OPEN)
         rows = [row for row in listed if row.source not in but]
         asked = {self._told_by(row) for row in rows if self._in_question(row) or len(listed) == _LISTED}
-        found = {one: await clock_fault(self._rails, one[1], fresh=True) for one in sorted(asked, key=_rail_of)}
+        found = {one: await self._clock_check.fault(one[1], fresh=True) for one in sorted(asked, key=_rail_of)}
         faults = {one: fault for one, fault in found.items() if fault is not None}
         if found and all(one in faults and faults[one].code == CLOCK_WRONG for one in found):
             # What is written down now would carry a time that is none.
@@ -262,7 +263,7 @@ class Upkeep:
         due = [row for row in adopted if row.source not in but]
         for one in sorted({self._told_by(row) for row in due} - found.keys(), key=_rail_of):
             # Of charges that may yet turn, or of what another left open meanwhile.
-            fault = await clock_fault(self._rails, one[1], fresh=True)
+            fault = await self._clock_check.fault(one[1], fresh=True)
             if fault is not None:
                 faults[one] = fault
         self._note_left([*rows, *due], faults)

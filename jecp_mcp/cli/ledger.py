@@ -18,7 +18,7 @@ from jecp_mcp.cli.saved_files import TargetPath
 _ON_A_PAGE = 30
 _MOST = 100_000
 _BY = ("tool", "provider", "principal", "action", "day", "month")
-_TASKS = ("verify", "export", "statement", "backup", "restore", "new", "prune")
+_TASKS = ("verify", "export", "statement", "backup", "restore", "new", "prune", "trust_clock")
 _FOR = {"head": "verify", "form": "export or --statement", "events": "export", "by": "statement"}
 _FOR |= {"since": "statement", "until": "statement", "force": "backup or --restore or --export", "yes": "new"}
 
@@ -61,6 +61,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--force", is_flag=True, help="With --backup, --restore, --export: though that loses something."
             ),
             click.option("--prune", is_flag=True, help="Drop old requests and answers (ledger.keep_bodies_days)."),
+            click.option("--trust-clock", is_flag=True, help="The clock is right now, though the ledger was ahead."),
         )
     ):
         command = option(command)
@@ -93,9 +94,9 @@ def command(
     given = start(hub, config, state_dir)
     if task is not None:
         if limit is not None:
-            raise click.UsageError(f"--limit does not go with --{task}")
+            raise click.UsageError(f"--limit does not go with {_option(task)}")
         if given.asked_hub is not None:
-            raise click.UsageError(f"--{task} is of all Hubs together; leave out --hub {hub}")
+            raise click.UsageError(f"{_option(task)} is of all Hubs together; leave out --hub {hub}")
         return _perform(task, given, asked, as_json=as_json)
     shown = anyio.run(read, given, limit or (_MOST if as_json else _ON_A_PAGE))
     if as_json:
@@ -109,12 +110,16 @@ def _task(asked: dict[str, Any]) -> str | None:
     """Which one of the tasks was asked for; None for the list."""
     tasks = [name for name in _TASKS if asked[name]]
     if len(tasks) > 1:
-        raise click.UsageError(f"--{tasks[0]} and --{tasks[1]} do not go together")
+        raise click.UsageError(f"{_option(tasks[0])} and {_option(tasks[1])} do not go together")
     task = tasks[0] if tasks else None
     for name, task_words in _FOR.items():
         if asked[name] and task not in task_words.replace("--", "").split(" or "):
             raise click.UsageError(f"--{'format' if name == 'form' else name} goes with --{task_words}")
     return task
+
+
+def _option(task: str) -> str:
+    return f"--{task.replace('_', '-')}"
 
 
 def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -> int:
@@ -131,6 +136,8 @@ def _perform(task: str, given: Start, asked: dict[str, Any], *, as_json: bool) -
         return anyio.run(writing, given, asked["export"], form, asked["events"])
     if task == "prune":
         return anyio.run(ledger_tasks.prune, given, as_json)
+    if task == "trust_clock":
+        return anyio.run(ledger_tasks.trust_clock, given, as_json)
     return _replace(task, given, asked, as_json=as_json)
 
 

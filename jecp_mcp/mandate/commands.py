@@ -276,9 +276,9 @@ class TrustClock(_Fact):
 
     needs: Needs = field(default=Needs(alone=True), init=False)
 
-    def __call__(self, batch: Batch, _at: UnixMs) -> None:
+    def __call__(self, batch: Batch, _at: UnixMs) -> str | None:
         """Make it."""
-        batch.trust_clock()
+        return batch.trust_clock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -156,8 +156,11 @@ class Ledger(Grants, Protocol):
         """
         ...
 
-    async def trust_clock(self) -> None:
-        """Take the clock as it is for right after it went back, and count the windows anew from the calls."""
+    async def trust_clock(self) -> str | None:
+        """Take the clock as it is for right after it went back, and count the windows anew from the calls.
+
+        Returns what the clock and the ledger showed before; None where the clock had not gone back.
+        """
         ...
 
     def note_delivery(self, call_id: str) -> None:

@@ -97,6 +97,7 @@ class Batch:
                 f"{whose} clock shows {iso(now)}, and the ledger was last written at {iso(last_at)}; what has left the "
                 "limits' windows is not known"
             )
+            self._behind.shown = now
         self._now = now
         self._loaded = loaded
         self._bulk = bulk
@@ -196,14 +197,15 @@ class Batch:
                 self.calls.claim(call)
         return last
 
-    def trust_clock(self) -> None:
-        """Let the clock's instant be the ledger's, and count the windows anew."""
+    def trust_clock(self) -> str | None:
+        """Let the clock's instant be the ledger's, and count the windows anew; what was behind, None where nothing."""
         if self._behind is None:
-            return
+            return None
         evidence, self._behind = str(self._behind), None
         self.at = self.events.at = self._now
         self.events.append(chain.CLOCK, evidence=bound_text(evidence))
         self._bulk.recount(self._now)
+        return evidence.partition(";")[0]
 
     def recount(self) -> None:
         """Count every meter anew from the calls."""

@@ -178,8 +178,8 @@ class StoredLedger(Ledger, Generic[_Q]):
     async def refund(self, call_id: str, total: MicroUSDC, evidence: str) -> bool:
         return await self._do(commands.Refund(call_id, total, evidence))
 
-    async def trust_clock(self) -> None:
-        await self._do(commands.TrustClock())
+    async def trust_clock(self) -> str | None:
+        return await self._do(commands.TrustClock())
 
     async def recount(self) -> None:
         """Count every meter anew from the calls."""

@@ -220,7 +220,7 @@ def _contents(connection: apsw.Connection, clock: Clock, commands: CommandLine) 
     if broken:
         return [_broken(f"its structure is damaged: {broken}", commands)]
     report = verify.verify(connection, None)
-    return [*_books(report, commands), *_clock(connection, clock), *_open_calls(connection, commands)]
+    return [*_books(report, commands), *_clock(connection, clock, commands), *_open_calls(connection, commands)]
 
 
 def _books(report: AuditReport, commands: CommandLine) -> Iterator[Finding]:
@@ -247,13 +247,14 @@ def _few(words: list[str]) -> str:
     return "; ".join(words[:3]) + more
 
 
-def _clock(connection: apsw.Connection, clock: Clock) -> Iterator[Finding]:
+def _clock(connection: apsw.Connection, clock: Clock, commands: CommandLine) -> Iterator[Finding]:
     last, now = LedgerQueries(connection).last_at(), clock.now()
     if last is not None and now < last - CLOCK_SLACK_MS:
         yield _fault(
             "clock",
             f"the clock shows {iso(now)}, and the ledger was last written at {iso(last)}",
-            "set the clock of this machine; if it is right now, the next call asks the Hub's and goes on",
+            f"set the clock of this machine; if it is right now, a call goes on where a Hub says so, or else once "
+            f"you have: {commands.line('ledger', '--trust-clock')}",
             "what has left the limits' windows is not known, so nothing can be bought",
         )
 

@@ -136,7 +136,14 @@ def test_verify_names_an_edited_row_and_ends_with_1(state: Path) -> None:
 
 
 def test_a_ledger_that_is_not_there_proves_nothing_and_is_not_begun(tmp_path: Path, here: Callable[..., Any]) -> None:
-    for task in (["--verify"], ["--statement"], ["--export", "-", "--format", "csv"], ["--backup", "x"], ["--prune"]):
+    for task in (
+        ["--verify"],
+        ["--statement"],
+        ["--export", "-", "--format", "csv"],
+        ["--backup", "x"],
+        ["--prune"],
+        ["--trust-clock"],
+    ):
         done = here("ledger", *task)
         assert done.returncode == 1, task
         assert "there is no ledger" in done.stderr
@@ -198,6 +205,8 @@ def test_an_export_overwrites_nothing_unasked(here: Callable[..., Any], tmp_path
 def test_tasks_do_not_mix(here: Callable[..., Any]) -> None:
     for wrong in (
         ["--verify", "--prune"],
+        ["--trust-clock", "--prune"],
+        ["--trust-clock", "--limit", "3"],
         ["--since", "2026-01-01"],
         ["--export", "-", "--head", "a"],
         ["--verify", "--limit", "3"],
@@ -216,6 +225,28 @@ def test_old_bodies_are_dropped_and_the_books_still_prove_themselves(tmp_path: P
     assert (told["pruned_calls"], told["keep_bodies_days"]) == (1, 90)
     assert len(json.loads(run(state, "ledger", "--json").stdout)) == 2
     assert run(state, "ledger", "--verify").returncode == 0
+
+
+@pytest.mark.slow
+def test_the_operator_says_that_the_clock_is_right_though_the_books_were_ahead(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    buy(state, "ahead", Verdict.CHARGED, charged=1_000, age=-25 * HOUR)
+    shown = run(state, "doctor", "--ledger").stdout
+    assert "ledger --trust-clock" in " ".join(shown.split())
+    told = json.loads(run(state, "ledger", "--trust-clock", "--json").stdout)
+    assert told["was_ahead"] is True
+    assert "the ledger was last written at" in told["evidence"]
+    assert "nothing is to be done" in run(state, "ledger", "--trust-clock").stdout
+    assert "trust-clock" not in run(state, "doctor", "--ledger").stdout
+    assert run(state, "ledger", "--verify").returncode == 0
+
+
+@pytest.mark.slow
+def test_what_was_trusted_is_said_in_words(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    buy(state, "ahead", Verdict.CHARGED, charged=1_000, age=-25 * HOUR)
+    told = run(state, "ledger", "--trust-clock").stdout
+    assert told.startswith("Taken for right, and every limit is counted anew: the clock shows 20")
 
 
 SPENDER = """

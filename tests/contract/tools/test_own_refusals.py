@@ -314,6 +314,8 @@ STANDING: dict[str, tuple[Refusal, Charge]] = {
         "has left the limits' windows is not known"
     )), Charge.NO),
     "a clock that is ahead of the Hub's": (words.clock_wrong(400.0), Charge.NO),
+    "a clock that leapt": (words.clock_leapt(90_000.0), Charge.NO),
+    "a clock that is off the ledger server's": (words.clocks_apart(-90_000.0), Charge.NO),
     "a price that changed each time a person was asked": (consent_refusals.price_keeps_changing(ACTION), Charge.NO),
     "an offer that nothing here pays for": (words.no_rail(replace(ACTION, source="https://merchant.example")), Charge.NO),
     "a call that fits no request": (words.unwritable(WireError("the input is larger than 5 MB")), Charge.NO),

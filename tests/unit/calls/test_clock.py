@@ -71,7 +71,7 @@ async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
         first = await calls.pay(buying(n=1), Caller(LOCAL))
         calls.delivered(first)
         await ledger.flush()
-        clock.at -= 2 * HOUR_MS
+        clock.leap(-2 * HOUR_MS)
         said = Skewed(None, confirmed)
         rail.skew = said.skew  # type: ignore[method-assign]
         end = await calls.pay(buying(n=2), Caller(LOCAL))
@@ -94,10 +94,10 @@ async def test_a_clock_that_jumped_ahead_and_back_forgets_nothing_that_was_spent
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         await ledger.flush()
         # Ahead, the hour's window looks empty, and what looks into it lets the old amount go.
-        clock.at += 48 * HOUR_MS
+        clock.leap(48 * HOUR_MS)
         ahead = await calls.pay(buying(n=2), Caller(LOCAL))
         await ledger.flush()
-        clock.at -= 48 * HOUR_MS
+        clock.leap(-48 * HOUR_MS)
         third = await calls.pay(buying(n=3), Caller(LOCAL))
         readings = {one.meter.label: one.used for one in await calls.reader(LOCAL).windows()}
         report = await ledger.audit()
@@ -114,7 +114,7 @@ async def test_what_a_call_came_to_is_written_down_whatever_the_clock_shows(tmp_
         first = await calls.pay(buying(n=1), Caller(LOCAL))
         await ledger.flush()
         rail.script = always_charged
-        clock.at -= 61_000
+        clock.leap(-61_000)
         assert first.call_id is not None
         asked = await calls.resolve(first.call_id)
         row = await settled(ledger, first)
@@ -139,7 +139,7 @@ async def test_another_process_running_call_is_left_to_it_when_the_clock_is_set_
         other.skew = Skewed(0.0, 0.0).skew  # type: ignore[method-assign]
         beside.start_soon(first.pay, buying(n=1), Caller(LOCAL))
         await running.wait()
-        clock.at -= 100_000
+        clock.leap(-100_000)
         await second.recover()
         end = await second.pay(buying(n=1), Caller(LOCAL))
         answered.set()
@@ -172,7 +172,7 @@ async def test_a_clock_that_went_back_is_not_trusted_while_the_hub_cannot_be_ask
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
         calls.delivered(await calls.pay(buying(n=1), Caller(LOCAL)))
         await ledger.flush()
-        clock.at -= 2 * HOUR_MS
+        clock.leap(-2 * HOUR_MS)
 
         async def heard_before(*, fresh: bool = False) -> float:
             return await _unheard() if fresh else 0.0
@@ -190,10 +190,11 @@ async def test_after_a_leap_ahead_in_which_something_was_written_a_lost_call_is_
     async with opened(tmp_path, always_lost, clock=clock) as (calls, rail, ledger):
         lost = await calls.pay(buying(n=1), Caller(LOCAL))
         await ledger.flush()
-        clock.at += 8 * HOUR_MS
+        clock.leap(8 * HOUR_MS)
         # What is written down meanwhile holds the ledger's time there.
         await ledger.recount()
-        clock.at += 60_000 - 8 * HOUR_MS
+        clock.leap(-8 * HOUR_MS)
+        clock.at += 60_000
         rail.script, rail.skew = always_charged, Skewed(0.0, 0.0).skew  # type: ignore[method-assign]
         await calls.recover()
         row = await settled(ledger, lost)

@@ -39,12 +39,18 @@ ACTION = Offer("docs/invoice", "create", "docs", Price(PRICE), version="1.0.0")
 class StillClock:
     def __init__(self) -> None:
         self.at = 1_800_000_000_000
+        self.leapt = 0
 
     def now(self) -> UnixMs:
         return UnixMs(self.at)
 
     def monotonic(self) -> float:
-        return self.at / 1000
+        return (self.at - self.leapt) / 1000
+
+    def leap(self, ms: int) -> None:
+        """The wall clock is set; no time passes."""
+        self.at += ms
+        self.leapt += ms
 
 
 Script = Callable[[StoredRequest, bool], Awaitable[Outcome]]

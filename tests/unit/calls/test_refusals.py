@@ -88,6 +88,10 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.account_not_here(NAMED), "ACCOUNT_NOT_HERE", "by another account (agent at eu) and"),
     (lambda: refusals.payer_not_here(row(State.IN_DOUBT)), "ACCOUNT_NOT_HERE", f"The call of {SINCE} may have been paid by a wallet whose key is not here, and its answer was lost. 0.00007 USDC stay held. A server that runs with that key can"),
     (refusals.taken_over, "CALL_IN_PROGRESS", "Another process has taken this call over. Whether it was charged is not"),
+    (lambda: refusals.clock_leapt(400.4), "CLOCK_WRONG", "leapt 400 seconds ahead since this server started, and no Hub"),
+    (lambda: refusals.clock_leapt(-400.4), "CLOCK_WRONG", "leapt 400 seconds back since"),
+    (lambda: refusals.clocks_apart(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the ledger server's, so one of them"),
+    (lambda: refusals.clocks_apart(-400.4), "CLOCK_WRONG", "is 400 seconds behind the ledger server's"),
     (refusals.clock_set_back, "CLOCK_WRONG", "was set back while the call was under way"),
     (refusals.ledger_too_slow, "LEDGER_UNAVAILABLE", "takes minutes to answer. Nothing was sent"),
     (lambda: refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
@@ -134,6 +138,8 @@ def test_each_refusal_is_the_bridges_own_word_and_says_what_it_rests_on(
     ("made", "details"),
     [
         (lambda: refusals.clock_wrong(-400.4), {"skew_seconds": -400}),
+        (lambda: refusals.clock_leapt(-400.4), {"leap_seconds": -400}),
+        (lambda: refusals.clocks_apart(-400.4), {"skew_seconds": -400}),
         (lambda: refusals.in_progress(row(State.SENT)), {"since": SINCE}),
         (lambda: refusals.in_doubt(row(State.IN_DOUBT)), {"since": SINCE, "held_usdc": "0.00007"}),
         (

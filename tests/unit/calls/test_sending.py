@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from jecp_mcp.calls import codes, pipeline
 from jecp_mcp.calls.journal import CallJournal
 from jecp_mcp.calls.pipeline import Calls
 from jecp_mcp.calls.ports import Caller, Charge
+from jecp_mcp.clock import UnixMs
 from jecp_mcp.domain.outcomes import Outcome
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerUnavailable
@@ -227,6 +230,34 @@ async def test_a_clock_that_was_set_back_on_the_way_lets_nothing_leave(tmp_path:
     assert (end.charge, end.refusal.code, row.state, rail.sent) == (
         Charge.NO, codes.CLOCK_WRONG, State.RELEASED, [],
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("apart", [25 * 60 * MINUTE, -301_000])
+@pytest.mark.parametrize("replayed", [False, True])
+async def test_nothing_leaves_where_the_ledgers_own_clock_is_far_off_this_machines(
+    tmp_path: Path, apart: int, replayed: bool
+) -> None:
+    async with shop(tmp_path) as (calls, rail, ledger, _clock):
+        if replayed:
+            await calls.pay(buying(), Caller(LOCAL))
+            await ledger.flush()
+        reserve, resend = ledger.reserve, ledger.resend
+
+        async def by_another_clock(admit: Any, *given: Any) -> Any:
+            found = await admit(*given)
+            return replace(found, at=UnixMs(found.at + apart)) if isinstance(found, Admitted) else found
+
+        ledger.reserve = partial(by_another_clock, reserve)  # type: ignore[method-assign]
+        ledger.resend = partial(by_another_clock, resend)  # type: ignore[method-assign]
+        sent = len(rail.sent)
+        end = await calls.pay(buying(), Caller(LOCAL))
+        await ledger.flush()
+        (row,) = await ledger.rows()
+    assert end.refusal is not None
+    assert codes.CLOCK_WRONG in {end.refusal.code, end.refusal.details.get("because")}
+    assert (end.charge, row.state, len(rail.sent) - sent) == (
+        (Charge.UNKNOWN, State.IN_DOUBT, 0) if replayed else (Charge.NO, State.RELEASED, 0)
+    )
 
 
 async def test_a_little_step_back_of_the_clock_is_admitted_anew(tmp_path: Path) -> None:

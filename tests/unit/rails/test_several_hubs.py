@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from jecp_mcp.calls.clock_check import clock_fault, house_clock_fault
+from jecp_mcp.calls.clock_check import ClockCheck
 from jecp_mcp.catalog import snapshot
 from jecp_mcp.catalog.sources import AllOffers
 from jecp_mcp.clock import SystemClock
@@ -71,15 +71,16 @@ async def test_each_offer_and_each_stored_call_finds_its_own_hub() -> None:
 async def test_a_hub_that_is_away_or_wrong_holds_back_its_own_calls_only() -> None:
     first, eu = way(FIRST, "agent_1"), way(EU, "agent_2")
     rails = Rails([first, eu])
+    check = ClockCheck(rails, SystemClock())
     assert isinstance(eu.witness, Told)
     eu.witness.ahead = None
-    assert await clock_fault(rails, rails.witness_of(first.rail), fresh=True) is None
-    fault = await clock_fault(rails, rails.witness_of(eu.rail), fresh=True)
+    assert await check.fault(rails.witness_of(first.rail), fresh=True) is None
+    fault = await check.fault(rails.witness_of(eu.rail), fresh=True)
     assert fault is not None
     assert fault.code == "HUB_UNREACHABLE"
-    assert await house_clock_fault(rails) is None
+    assert await check.house_fault() is None
     eu.witness.ahead = 4_000.0
-    fault = await house_clock_fault(rails)
+    fault = await check.house_fault()
     assert fault is not None
     assert fault.code == "CLOCK_WRONG"
 
