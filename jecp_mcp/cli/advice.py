@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -34,9 +34,17 @@ _LEDGER: Final = "`doctor --ledger` says how to mend it."
 _RAISE: Final = "To allow more, raise your setting {setting}: `config` shows where it is set, and the settings file."
 _LIMIT: Final = re.compile(r"(limits\[.+\]\.)?[a-z_]+_usdc", re.DOTALL)
 
+_OF_YOU: Final = {"has": "have", "does": "do", "is": "are", "was": "were"}
+
+
+def _you(you: str, verb: str | None) -> str:
+    """What somebody does, said to them."""
+    return you if verb is None else f"{you} {_OF_YOU.get(verb, verb[:-1])}"
+
+
 _QUOTED: Final = re.compile('("[^"]*")')
 _THEIRS: Final = "The Hub says: "
-_PERSONAL: Final = tuple(
+_PERSONAL: Final[Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]]] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         (r": tell the user(?=\.|$)", ""),
@@ -47,16 +55,9 @@ _PERSONAL: Final = tuple(
         (r"\b(another \w+|a \w+|those are)( of)? the operator's\b", r"\1\2 yours"),
         (r"\b(?:the|its) (?:operator|user)'s\b", "your"),
         (r"\bThe (?:operator|user)'s\b", "Your"),
-        (r"\b(?:the|its) operator has\b", "you have"),
-        (r"\b(?:the|its) operator does\b", "you do"),
-        (r"\b(?:the|its) operator lists\b", "you list"),
-        (r"\b(?:the|its) operator changes\b", "you change"),
-        (r"\bthe operator rules\b", "you rule"),
-        (r"\bThe operator rules\b", "You rule"),
         (r"\bthe user (?:is|was) being\b", "you were being"),
-        (r"\bThe user is being\b", "You are being"),
-        (r"\b(?:the|its) (?:operator|user)\b", "you"),
-        (r"\b(?:The|Its) (?:operator|user)\b", "You"),
+        (r"\b(?:the|its) (?:operator|user)(?: (?!this\b)([a-z]+s))?\b", lambda found: _you("you", found[1])),
+        (r"\b(?:The|Its) (?:operator|user)(?: (?!this\b)([a-z]+s))?\b", lambda found: _you("You", found[1])),
     )
 )
 """The turns of phrase of our texts for models, and what they are to the person who is both user and operator."""

@@ -44,6 +44,7 @@ from jecp_mcp.tools.publishing.links import LinkPolicy
 from jecp_mcp.tools.publishing.obstacles import Obstacles
 from jecp_mcp.tools.publishing.tool_registry import ToolRegistry
 from jecp_mcp.tools.publishing.views import Views
+from jecp_mcp.tools.receipts import OWED
 from jecp_mcp.tools.results import Results
 from jecp_mcp.tools.schemas.arguments import ArgumentChecks
 
@@ -189,6 +190,8 @@ def _paid_http(
 def _paid_by(rails: Rails, offer: Offer) -> str | Refusal:
     """What an action is paid with; elsewhere than at a Hub its rail goes without saying."""
     rail = rails.selling(offer)
+    if rail is not None and rail.name in OWED:
+        return "bill"
     return rail.paid_by(offer) if isinstance(rail, JecpRail) else "wallet"
 
 

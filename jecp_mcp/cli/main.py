@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import chain
 from typing import Any, Final, NoReturn
@@ -75,6 +75,7 @@ _MEANT: Final[Mapping[str, str]] = {
 """What people type for a command that has another name."""
 
 _FAILED, _MISUSED, _PAID_NOT_SHOWN, _INTERRUPTED = 1, 2, 3, 130
+_SHOWN = 200
 
 
 class _Commands(click.Group):
@@ -158,8 +159,21 @@ def main() -> NoReturn:
     sys.exit(_run())
 
 
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what cannot be kept, sent or shown: names of files and texts alike.
+
+    Raises:
+        click.UsageError: one of them is no UTF-8.
+    """
+    for at, argument in enumerate(arguments, 1):
+        # A byte that is not UTF-8 comes from the system as half of a surrogate pair (PEP 383).
+        if argument.encode("utf-8", "ignore") != (given := os.fsencode(argument)):
+            raise click.UsageError(f"argument {at} has bytes that are not UTF-8: {given[:_SHOWN]!r}")
+
+
 def _run() -> int:
     try:
+        _check_arguments(sys.argv[1:])
         ended = jecp_mcp.main(prog_name="jecp-mcp", standalone_mode=False)
     except BrokenPipeError:
         # Whoever read our output has enough; Python would complain when it flushes at exit.

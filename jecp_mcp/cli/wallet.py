@@ -94,7 +94,7 @@ def _print(shown: Mapping[str, Any], commands: CommandLine) -> None:
         told |= {f"free calls left{at}": unknown if free is None else free, f"trust tier{at}": _tier(one) or unknown}
     told |= {"can be spent now": shown["can_spend_now_usdc"] or _UNTOLD}
     told |= {"charged": shown["charged_usdc"], "held": shown["held_usdc"]}
-    told |= {"in doubt": shown["in_doubt_usdc"], "calls": shown["calls"]}
+    told |= {"in doubt": shown["in_doubt_usdc"], "paid calls": shown["calls"]}
     told |= {"ask a person above": shown.get("approval_above_usdc") or "never"}
     told |= {"mandate ends": _instant(shown["expires_at"]) if "expires_at" in shown else "never"}
     told |= {"Hub": shown["hub"] or "a sandbox that has not run yet"}

@@ -15,7 +15,7 @@ from typing import Any, Final
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.mandate.grants import Grant, GrantKind, GrantState
 from jecp_mcp.mandate.records import CallRow, Reservation, Totals
-from jecp_mcp.mandate.states import CHARGED, HOLDING, State
+from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, State
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.mandate.working_set import Call, MeterState, StoredGrant
 from jecp_mcp.money import MicroUSDC
@@ -135,14 +135,15 @@ def read_stored_grants(rows: Iterable[Sequence[Any]]) -> list[StoredGrant]:
 
 def read_totals(sums: Iterable[Sequence[Any]]) -> Totals:
     """The sums over all calls, from those of each state: its name, calls, held, and charged less refunded."""
-    charged = held = in_doubt = calls = 0
+    charged = held = in_doubt = calls = free = 0
     for name, count, held_here, charged_here in sums:
         state = State(name)
         calls += count
+        free += count if state in FREE else 0
         charged += charged_here if state in CHARGED else 0
         held += held_here if state in HOLDING else 0
         in_doubt += held_here if state is State.IN_DOUBT else 0
-    return Totals(MicroUSDC(charged), MicroUSDC(held), MicroUSDC(in_doubt), calls)
+    return Totals(MicroUSDC(charged), MicroUSDC(held), MicroUSDC(in_doubt), calls, free)
 
 
 @lru_cache(maxsize=4096)

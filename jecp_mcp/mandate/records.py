@@ -279,12 +279,14 @@ class Totals:
         held: every hold that counts as spent, those in doubt and written off included.
         in_doubt: the part of `held` that is in doubt.
         calls: the number of rows.
+        free: how many of them cost nothing, and are proven to.
     """
 
     charged: MicroUSDC
     held: MicroUSDC
     in_doubt: MicroUSDC
     calls: int
+    free: int = 0
 
 
 @dataclass(frozen=True, slots=True)

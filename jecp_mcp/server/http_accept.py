@@ -6,10 +6,11 @@ JSON alone is given the one message of the stream that answers it; what is told 
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mcp.server.streamable_http import check_accept_headers
+
+from jecp_mcp.server.http_answers import answers, is_event_stream
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 _ACCEPT: Final = b"accept"
 _BOTH: Final = b"application/json, text/event-stream"
 _TYPE: Final = b"content-type"
-_STREAM: Final = b"text/event-stream"
 _OF_A_STREAM: Final = frozenset(
     {_TYPE, b"content-length", b"cache-control", b"x-accel-buffering", b"transfer-encoding"}
 )
@@ -58,7 +58,7 @@ class _OneAnswer:
         self._answer: bytes | None = None
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_stream(message):
+        if message["type"] == "http.response.start" and is_event_stream(message):
             self._start = message
         elif self._start is None:
             await self._send(message)
@@ -71,7 +71,7 @@ class _OneAnswer:
         *events, self._rest = (self._rest + piece).replace(b"\r\n", b"\n").split(b"\n\n")
         for event in events:
             lines = [line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:")]
-            if lines and _answers(data := b"\n".join(lines)):
+            if lines and answers(data := b"\n".join(lines)):
                 self._answer = data
 
     async def _finish(self, start: Message) -> None:
@@ -81,13 +81,3 @@ class _OneAnswer:
         status = start["status"] if self._answer is not None else _UNANSWERED
         await self._send({**start, "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
-
-
-def _is_stream(start: Message) -> bool:
-    return any(name.lower() == _TYPE and value.startswith(_STREAM) for name, value in start["headers"])
-
-
-def _answers(data: bytes) -> bool:
-    """Whether a message of our own answers a request."""
-    said: Any = json.loads(data)
-    return isinstance(said, dict) and "method" not in said

@@ -84,7 +84,7 @@ class HttpGuard:
         self._requests += 1
         self._streams += stream
         try:
-            await self._app(scope, _replay_body(body, receive), send)
+            await self._app(scope, replay_body(body, receive), send)
         finally:
             self._requests -= 1
             self._streams -= stream
@@ -170,7 +170,7 @@ def _values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
 
-def _replay_body(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """A receiver that gives the body, and then what there is beyond it: that the client leaves."""
     waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

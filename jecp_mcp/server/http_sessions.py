@@ -6,20 +6,27 @@ None does while a request or a call of it is open: not even one whose client has
 
 Of a session that ended here its client is told so, and opens another. One that was never here, as after a restart, its
 client may never let go of: what it asks is served without a session.
+
+The SDK keeps the streams of a session's answers by the ids of their requests. So an id is taken until its answer has
+gone out, or where the client has left, until the request has been handled.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.context import CallNext, HandlerResult
-from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
+from mcp.server.streamable_http import GET_STREAM_KEY, MCP_SESSION_ID_HEADER
+from mcp_types import RequestId
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from jecp_mcp.server.http_answers import AnswerStream, read_request, refuse_duplicate
 from jecp_mcp.server.request_context import Context
+from jecp_mcp.server.request_ids import id_key
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,11 +39,20 @@ _MOST_ENDED = 4_096
 
 
 @dataclass
+class _Request:
+    """A request whose id is taken: whether its client is still there, and whether it has been handled."""
+
+    waiting: bool = True
+    handled: bool = False
+
+
+@dataclass
 class _Session:
-    """What is open of a session, and whether its client came again after opening it."""
+    """What is open of a session, whether its client came again after opening it, and which ids are taken."""
 
     open: int = 1
     used: bool = False
+    requests: dict[RequestId, _Request] = field(default_factory=dict)
 
 
 class HttpSessions:
@@ -75,17 +91,37 @@ class HttpSessions:
         elif scope["method"] == "POST" and given not in self._sessions and given not in self._ended:
             headers = [(name, value) for name, value in scope["headers"] if name != _HEADER]
             await self._without({**scope, "headers": headers}, receive, send)
+        elif scope["method"] == "DELETE":
+            with self._busy(given):
+                await self._delete(given, scope, receive, send)
         else:
             with self._busy(given):
-                status = await self._serve(scope, receive, send)
-            if status == _GONE or (scope["method"] == "DELETE" and status < _REFUSED):
+                status = await self._serve(given, scope, receive, send)
+            if status == _GONE:
                 self._forget(given)
 
     async def watch_call(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let no session end while a message of it is being handled, whether or not its client still waits."""
         given = None if ctx.request is None else ctx.request.headers.get(MCP_SESSION_ID_HEADER)
+        if given is not None and ctx.request_id is not None:
+            self._watch_end(given, id_key(ctx.request_id))
         with self._busy(given):
             return await call_next(ctx)
+
+    def _watch_end(self, given: str, key: RequestId) -> None:
+        """Free the id of a request whose client has left, once it has been handled."""
+        session, task = self._sessions.get(given), asyncio.current_task()
+        request = None if session is None else session.requests.get(key)
+        if session is None or request is None or task is None:
+            return
+
+        def end(_: object) -> None:
+            request.handled = True
+            if not request.waiting:
+                del session.requests[key]
+
+        # The SDK handles each request in a task of its own, which ends when the session's transport has the answer.
+        task.add_done_callback(end)
 
     @contextmanager
     def _busy(self, given: str | None) -> Iterator[None]:
@@ -114,6 +150,8 @@ class HttpSessions:
                 break  # The SDK refuses the newcomer.
         self._opening += 1
         opened: str | None = None
+        asked, receive = await read_request(receive)
+        request = _Request()
 
         async def answer(message: Message) -> None:
             nonlocal opened
@@ -121,7 +159,9 @@ class HttpSessions:
                 opened = _value(message["headers"], _HEADER)
                 if opened is not None:
                     self._opening -= 1
-                    self._sessions[opened] = _Session()
+                    self._sessions[opened] = session = _Session()
+                    if asked is not None:
+                        session.requests[id_key(asked)] = request
             await send(message)
 
         try:
@@ -130,6 +170,8 @@ class HttpSessions:
             if opened is None:
                 self._opening -= 1
             else:
+                if asked is not None and opened in self._sessions:
+                    del self._sessions[opened].requests[id_key(asked)]
                 self._release(opened)
 
     def _idlest(self) -> str | None:
@@ -138,11 +180,15 @@ class HttpSessions:
 
     async def _end(self, given: str, scope: Scope) -> bool:
         """End a session as its client would; whether it is gone."""
-        self._ending.add(given)
         headers = [(b"host", self._host), (_HEADER, given.encode())]
         asked = {**scope, "method": "DELETE", "query_string": b"", "headers": headers}
+        return await self._delete(given, asked, _receive_nothing, _send_nowhere)
+
+    async def _delete(self, given: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Have a session ended; whether it is gone."""
+        self._ending.add(given)
         try:
-            status = await self._serve(asked, _receive_nothing, _send_nowhere)
+            status = await self._serve(given, scope, receive, send)
         finally:
             self._ending.discard(given)
         gone = status < _REFUSED or status == _GONE
@@ -157,18 +203,28 @@ class HttpSessions:
             if len(self._ended) > _MOST_ENDED:
                 del self._ended[next(iter(self._ended))]
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Have a request answered; with what status."""
-        status = 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        await self._app(scope, receive, answer)
-        return status
+    async def _serve(self, given: str, scope: Scope, receive: Receive, send: Send) -> int:
+        """Have a request answered that comes in a session; with what status."""
+        asked: RequestId | None = None
+        if scope["method"] == "POST":
+            asked, receive = await read_request(receive)
+        session = self._sessions.get(given)
+        if asked is None or session is None:
+            stream = AnswerStream(send)
+            await self._app(scope, receive, stream)
+            return stream.status
+        key = id_key(asked)
+        if key in session.requests or str(asked) == GET_STREAM_KEY:
+            return await refuse_duplicate(scope, receive, send)
+        request = session.requests[key] = _Request()
+        stream = AnswerStream(send, asked, lambda: self._sessions.get(given) is not session or given in self._ending)
+        try:
+            await self._app(scope, receive, stream)
+        finally:
+            request.waiting = False
+            if stream.whole or request.handled:
+                del session.requests[key]
+        return stream.status
 
 
 def _value(headers: Any, name: bytes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -11,7 +12,11 @@ from pydantic import ValidationError
 
 from jecp_mcp import jsontext
 from jecp_mcp.errors import WireError
+from jecp_mcp.server.long_lines import MOST_LINE_BYTES, LongLine
 
+log = logging.getLogger(__name__)
+
+_TOO_LONG: Final = f"it has more than {MOST_LINE_BYTES // 2**20} MiB"
 _REASON: Final = 200
 _REASONS: Final = 600
 _PLACE: Final = 100
@@ -19,9 +24,16 @@ _MOST_PLACES: Final = 3
 _TYPES: Final = frozenset({"str", "int", "float", "bool", "dict", "list"})
 
 
-async def valid_messages(lines: AsyncIterable[str], answer: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
+async def valid_messages(
+    lines: AsyncIterable[str | LongLine], answer: Callable[[str], Awaitable[None]]
+) -> AsyncIterator[str]:
     """The lines that the SDK reads as JSON-RPC messages; whoever sent another one is answered with an error."""
     async for line in lines:
+        if isinstance(line, LongLine):
+            log.warning("a message of more than %d bytes was not read; nothing was bought by it", MOST_LINE_BYTES)
+            if not line.is_answer:
+                await answer(json.dumps(_error(line.request_id, INVALID_REQUEST, _TOO_LONG)) + "\n")
+            continue
         try:
             jsonrpc_message_adapter.validate_json(line, by_name=False)
         except ValidationError as exc:

@@ -35,6 +35,7 @@ from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.log_messages import LogMessages
 from jecp_mcp.server.prompt_handlers import get_prompt, list_prompts
 from jecp_mcp.server.request_context import Context, client_name, complete_result, cursor_of, is_modern, unknown_cursor
+from jecp_mcp.server.request_ids import UniqueIds
 from jecp_mcp.server.resource_handlers import ResourceHandlers
 from jecp_mcp.server.resource_updates import ResourceUpdates
 from jecp_mcp.settings import ToolSettings
@@ -45,6 +46,8 @@ from jecp_mcp.tools.publishing.result_profiles import result_profile
 from jecp_mcp.tools.types import ToolCard
 
 if TYPE_CHECKING:
+    from mcp.shared._stream_protocols import ReadStream, WriteStream
+    from mcp.shared.message import SessionMessage
     from starlette.requests import Request
 
 log = logging.getLogger(__name__)
@@ -139,6 +142,17 @@ class BridgeServer(Server[dict[str, Any]]):
         """As the SDK's, with ``tools.listChanged`` on: the HTTP transport calls it without options."""
         options = notification_options or NotificationOptions(tools_changed=True)
         return super().create_initialization_options(options, experimental_capabilities, extensions)
+
+    async def run(
+        self,
+        read_stream: ReadStream[SessionMessage | Exception],
+        write_stream: WriteStream[SessionMessage],
+        initialization_options: InitializationOptions,
+        raise_exceptions: bool = False,
+    ) -> None:
+        """As the SDK's, with every id taken by one request at a time. Streamable HTTP has sessions of its own."""
+        ids = UniqueIds(read_stream, write_stream)
+        await super().run(ids.read, ids.write, initialization_options, raise_exceptions)
 
 
 class _Handlers:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
+
+_Line = TypeVar("_Line")
 
 LOOK_SECONDS: Final = 2.0
 """How often is looked."""
@@ -38,7 +40,7 @@ class ParentWatch:
         self._first = parent()
         self._heard = 0
 
-    async def listen(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
+    async def listen(self, lines: AsyncIterable[_Line]) -> AsyncIterator[_Line]:
         """Pass lines on, to know that somebody speaks."""
         async for line in lines:
             self._heard += 1

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import stat
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, cast
 
-log = logging.getLogger(__name__)
-
-MOST_LINE_BYTES: Final = 4 * 1024 * 1024
-"""The longest line, as much as the HTTP transports take in one request. A longer one is thrown away as it comes in."""
+from jecp_mcp.server.long_lines import MOST_LINE_BYTES, LongLine
 
 _MOST_LINES: Final = 64
 """How far is read ahead, in lines or in bytes of one longest line: then the pipe is left alone, and the host waits."""
@@ -25,18 +21,13 @@ def readable_by_loop(fd: int) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def warn_of_a_long_line() -> None:
-    """Say that a message was thrown away; which request it was is not known, so its host waits in vain."""
-    log.warning("a message of more than %d bytes was not read; nothing was bought by it", MOST_LINE_BYTES)
-
-
 class PipeLines(asyncio.Protocol):
-    """Lines as they arrive; iterate once."""
+    """Lines as they arrive, of one that is too long what is kept; iterate once."""
 
     def __init__(self) -> None:
-        self._lines: deque[str] = deque()
+        self._lines: deque[str | LongLine] = deque()
         self._partial = bytearray()
-        self._too_long = False
+        self._too_long: LongLine | None = None
         self._held = 0
         self._arrived = asyncio.Event()
         self._ended = False
@@ -69,26 +60,25 @@ class PipeLines(asyncio.Protocol):
         self._arrived.set()
 
     def _extend(self, part: bytes) -> None:
-        if len(self._partial) + len(part) > MOST_LINE_BYTES:
-            self._too_long = True
-            self._partial.clear()
-        if not self._too_long:
+        if self._too_long is not None:
+            self._too_long.extend(part)
+        elif len(self._partial) + len(part) <= MOST_LINE_BYTES:
             self._partial += part
+        else:
+            self._too_long = LongLine(self._partial + part)
+            self._partial.clear()
 
     def _take(self) -> None:
         """Put the line away that has come to its end."""
-        if self._too_long:
-            warn_of_a_long_line()
-        else:
-            line = self._partial.decode("utf-8", "replace")
-            self._held += len(line)
-            self._lines.append(line)
-        self._too_long = False
+        line = self._partial.decode("utf-8", "replace") if self._too_long is None else self._too_long
+        self._held += len(line)
+        self._lines.append(line)
+        self._too_long = None
         self._partial.clear()
 
     def eof_received(self) -> None:
         """The host has closed its end; what stands without a newline is the last line."""
-        if self._partial or self._too_long:
+        if self._partial or self._too_long is not None:
             self._take()
         self._ended = True
         self._arrived.set()
@@ -104,7 +94,7 @@ class PipeLines(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[str | LongLine]:
         """Iterate until the end of the stream."""
         while True:
             while self._lines:

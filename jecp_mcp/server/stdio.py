@@ -20,7 +20,8 @@ from typing import Final, Self
 
 import anyio
 
-from jecp_mcp.server.pipe import MOST_LINE_BYTES, PipeLines, readable_by_loop, warn_of_a_long_line
+from jecp_mcp.server.long_lines import MOST_LINE_BYTES, LongLine
+from jecp_mcp.server.pipe import PipeLines, readable_by_loop
 
 _MOST_LINES: Final = 64
 """How far the thread reads ahead: then it waits, and so does the host."""
@@ -31,7 +32,7 @@ class ThreadLines:
 
     def __init__(self, fd: int) -> None:
         self._file = os.fdopen(fd, "rb")
-        self._send, self._receive = anyio.create_memory_object_stream[str](_MOST_LINES + 1)
+        self._send, self._receive = anyio.create_memory_object_stream[str | LongLine](_MOST_LINES + 1)
         self._room = threading.Semaphore(_MOST_LINES)
         self._loop = asyncio.get_running_loop()
 
@@ -44,12 +45,11 @@ class ThreadLines:
         try:
             while line := self._file.readline(MOST_LINE_BYTES + 1):
                 if len(line) > MOST_LINE_BYTES + line.endswith(b"\n"):
-                    while line and not line.endswith(b"\n"):
-                        line = self._file.readline(MOST_LINE_BYTES)
-                    warn_of_a_long_line()
-                    continue
+                    taken: str | LongLine = self._rest(LongLine(line), ended=line.endswith(b"\n"))
+                else:
+                    taken = line.decode("utf-8", "replace")
                 self._room.acquire()
-                self._loop.call_soon_threadsafe(self._pass_on, line.decode("utf-8", "replace"))
+                self._loop.call_soon_threadsafe(self._pass_on, taken)
             self._loop.call_soon_threadsafe(self._send.close)
         except RuntimeError:
             # The loop has ended: there is nobody left to read for.
@@ -57,14 +57,21 @@ class ThreadLines:
         finally:
             self._file.close()
 
-    def _pass_on(self, line: str) -> None:
+    def _rest(self, line: LongLine, *, ended: bool) -> LongLine:
+        """Read a line that is too long to its end."""
+        while not ended and (part := self._file.readline(MOST_LINE_BYTES)):
+            line.extend(part)
+            ended = part.endswith(b"\n")
+        return line
+
+    def _pass_on(self, line: str | LongLine) -> None:
         try:
             self._send.send_nowait(line)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             # Nobody listens any more; the line has no reader.
             return
 
-    async def __aiter__(self) -> AsyncIterator[str]:
+    async def __aiter__(self) -> AsyncIterator[str | LongLine]:
         """Iterate until the end of the stream."""
         async for line in self._receive:
             self._room.release()

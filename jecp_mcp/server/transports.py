@@ -155,7 +155,8 @@ async def serve_http(
         server, stateless=True, security_settings=rules, max_request_body_size=MOST_BYTES
     )
     sessions = HttpSessions(app, PATHS["http"], rules.allowed_hosts[0], MOST_SESSIONS, without.handle_request)
-    server.middleware.append(sessions.watch_call)
+    # The outermost: no other may answer a request that this one has not seen.
+    server.middleware.insert(0, sessions.watch_call)
     async with without.run():
         await _serve(AnyAccept(sessions, PATHS["http"]), settings, bound, PATHS["http"], rules, beside)
 

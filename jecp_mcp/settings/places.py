@@ -84,7 +84,7 @@ def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
     ``--state-dir``, else ``$JECP_MCP_STATE_DIR``, else the platform's folder for state. Nothing is created.
 
     Raises:
-        SettingsError: none is named, and there is no home folder to have one in.
+        SettingsError: none is named, and there is no home folder to have one in; or its name is no UTF-8.
     """
     if option is not None:
         return _absolute(option, "--state-dir")
@@ -100,7 +100,7 @@ def state_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
             "",
             f"user {os.getuid()} has no home folder to keep it in; name one with --state-dir or {STATE_VARIABLE}",
         )
-    return folder
+    return _utf8(folder, "the state folder")
 
 
 def sandbox_dir(environ: Mapping[str, str], option: Path | None = None) -> Path:
@@ -116,7 +116,7 @@ def config_file(environ: Mapping[str, str], option: Path | None = None) -> tuple
     """The settings file, and whether somebody asked for it by name (then it must exist).
 
     Raises:
-        SettingsError: its name begins with a home folder that is not known.
+        SettingsError: its name begins with a home folder that is not known, or is no UTF-8.
     """
     if option is not None:
         return _absolute(option, "--config"), True
@@ -124,7 +124,8 @@ def config_file(environ: Mapping[str, str], option: Path | None = None) -> tuple
         return _absolute(Path(named), CONFIG_VARIABLE), True
     from platformdirs import user_config_path
 
-    return (_platform_folder(user_config_path) or NO_HOME) / "config.toml", False
+    folder = _platform_folder(user_config_path) or NO_HOME
+    return _utf8(folder / "config.toml", "the settings file"), False
 
 
 def home_folder() -> Path:
@@ -147,9 +148,17 @@ def _platform_folder(find: Callable[..., Path]) -> Path | None:
 
 def _absolute(path: Path, source: str) -> Path:
     try:
-        return path.expanduser().absolute()
+        return _utf8(path.expanduser().absolute(), source)
     except RuntimeError as exc:
         raise SettingsError(source, "", f"{path} begins with a home folder that is not known") from exc
+
+
+def _utf8(path: Path, source: str) -> Path:
+    """A path whose name can be written: SQLite takes no other, nor can a command line or JSON that names it."""
+    # A byte that is not UTF-8 comes from the system as half of a surrogate pair (PEP 383).
+    if str(path).encode("utf-8", "ignore") != os.fsencode(path):
+        raise SettingsError(source, "", f"{os.fsencode(path)!r} has bytes that are not UTF-8; name another place")
+    return path
 
 
 def variable_of(environ: Mapping[str, str], variable: str) -> str:

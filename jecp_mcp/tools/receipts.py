@@ -27,7 +27,7 @@ NO_HISTORY: Final = History()
 _UNITS: Final = ("input_tokens", "output_tokens", "chunks", "audio_seconds")
 """What has a unit price (JECP 04-manifest §5)."""
 
-_OWED: Final = frozenset({"ajp"})
+OWED: Final = frozenset({"ajp"})
 """The ways of billing by which no money moves: what a call cost is owed from then on (AJP 0.1)."""
 
 
@@ -79,7 +79,7 @@ def receipt_line(end: CallEnd, remaining: MicroUSDC | None = None) -> str:
 
 
 def _is_owed(end: CallEnd) -> bool:
-    return end.answer is not None and end.answer.billing.method in _OWED
+    return end.answer is not None and end.answer.billing.method in OWED
 
 
 def _signed(end: CallEnd) -> str:

@@ -1,6 +1,7 @@
 """The steps that a person takes: approving, refusing, deciding on a full limit. Pure: no I/O.
 
-A model may have a terminal and a browser of its own, so no hint tells it how a person answers, only under which code.
+A model may have a terminal and a browser of its own, so no hint tells it how a person answers, only where and under
+which code.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from jecp_mcp.tools.types import NextAction
 
 
 def only_the_user(code: object, page: str | None) -> str:
-    """Whose word it takes, and what they need to give it, as two sentences; the page stands in the step's ``url``."""
-    needed = [
-        "what it costs",
-        *([] if code is None else [f"the approval code {code}"]),
-        *([] if page is None else ["the url"]),
-    ]
-    return f"Only the user can approve it: you cannot, and must not try. Tell them {' and '.join(needed)}."
+    """Whose word it takes, what they need to give it, and where, in two sentences; a page is the step's ``url``."""
+    needed = ["what it costs", *([] if code is None else [f"the approval code {code}"])]
+    where = "in the wallet's terminal" if page is None else "on the wallet's approvals page, at the url"
+    return (
+        f"Only the user can approve it: you cannot, and must not try. Tell them {' and '.join(needed)}; they find the "
+        f"question {where}."
+    )
 
 
 def approve(case: Case) -> NextAction:

@@ -17,12 +17,15 @@ from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, State
 from jecp_mcp.money import format_usdc
 from jecp_mcp.tools.artifact_store import ArtifactStore
-from jecp_mcp.tools.own.wallet import call_summary
+from jecp_mcp.tools.own.wallet import call_summary, is_lookup
 from jecp_mcp.tools.publishing.argument_words import argument_words
 from jecp_mcp.tools.publishing.cleaning import clean
 
 _COUNTED: Final = 100
 """How many of the latest calls are added up."""
+
+_MOST_READ: Final = 10_000
+"""How many rows are looked through for calls, at least."""
 
 _MOST_FILES: Final = 4
 _MOST_ASKED: Final = 3
@@ -38,6 +41,8 @@ async def latest_calls(
 ) -> dict[str, Any]:
     """The caller's calls, newest first, in short, and what the latest of them cost in all; amounts are text in USDC.
 
+    What was looked up for nothing is no call.
+
     Args:
         limit: how many to show.
         offset: how many of the latest to pass over.
@@ -46,12 +51,23 @@ async def latest_calls(
         LedgerError: the ledger cannot be read.
     """
     end = offset + limit
-    rows = await reader.latest(limit=max(_COUNTED, end) + 1)
+    rows = await _calls(reader, max(_COUNTED, end) + 1)
     files = await _files(store, caller)
     made: dict[str, Any] = {"calls": [await _in_short(reader, row, files) for row in rows[offset:end]]}
     if len(rows) > end:
         made["next_offset"] = end
     return made | {"total": _total(rows)}
+
+
+async def _calls(reader: Reader, wanted: int) -> Sequence[CallRow]:
+    """The latest calls without those that only looked something up."""
+    limit = wanted
+    while True:
+        rows = await reader.latest(limit=limit)
+        calls = [row for row in rows if not is_lookup(row)]
+        if len(calls) >= wanted or len(rows) < limit or limit >= _MOST_READ:
+            return calls[:wanted]
+        limit *= 4
 
 
 async def _in_short(reader: Reader, row: CallRow, files: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from jecp_mcp.money import MicroUSDC, format_usdc
 from jecp_mcp.plurals import are, counted
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.tools.next_actions.selection import amount_charged
+from jecp_mcp.tools.own.definitions import PAID_HTTP_PREPARE
 from jecp_mcp.tools.own.hubs import Hubs
 from jecp_mcp.tools.own.lifting import BALANCE_TOO_LOW, TIER_MISSING, lifted_by
 from jecp_mcp.tools.own.standing import Standing, read_standing
@@ -71,7 +72,8 @@ class Wallet:
     ) -> None:
         """Read the books of `calls`; each of the `hubs` has a wallet.
 
-        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first; or why it is none.
+        `paid_by` says what pays for an action: ``wallet``, ``x402``, ``auto`` for the wallet first, ``bill`` for no
+        wallet at all; or why it is none.
         """
         self._calls = calls
         self._hubs = hubs or Hubs()
@@ -116,7 +118,8 @@ class Wallet:
         made["charged_usdc"] = format_usdc(totals.charged)
         made["held_usdc"] = format_usdc(totals.held)
         made["in_doubt_usdc"] = format_usdc(totals.in_doubt)
-        made["calls"] = totals.calls
+        # What cost nothing is no matter of the wallet's: a look-up, what was refused.
+        made["calls"] = totals.calls - totals.free
         made |= await _holds(reader) | await _excessive(reader)
         if reader.trouble is not None:
             made["ledger_trouble"] = reader.trouble
@@ -314,11 +317,16 @@ async def _excessive(reader: Reader) -> dict[str, Any]:
     return {"charged_too_much": [call_summary(row) for row in rows]} if rows else {}
 
 
+def is_lookup(row: CallRow) -> bool:
+    """Whether asking for a price brought the answer itself: nothing was bought, and nothing sent to buy it."""
+    return row.state in FREE and row.answered and row.attempts == 0
+
+
 def call_summary(row: CallRow) -> dict[str, Any]:
     """One call of the ledger, briefly."""
     made: dict[str, Any] = {
         "call_id": row.call_id,
-        "tool": row.tool,
+        "tool": PAID_HTTP_PREPARE if is_lookup(row) else row.tool,
         # What was answered for nothing was a purchase: it only cost nothing.
         "state": "free" if row.state in FREE and row.answered else row.state.value,
         "created_at": iso(row.created_at),

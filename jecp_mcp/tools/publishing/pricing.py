@@ -91,12 +91,13 @@ def paid_with(by: object) -> dict[str, str]:
     """What is told of how an action is paid, where that does not go without saying.
 
     Args:
-        by: ``x402``, ``auto`` for the wallet first, or anything else.
+        by: ``x402``, ``auto`` for the wallet first, ``bill`` for what no wallet pays, or anything else.
     """
     return {"paid_with": _PAID_WITH[by]} if isinstance(by, str) and by in _PAID_WITH else {}
 
 
 _PAID_WITH: Final = {
     "x402": "x402, from the operator's own wallet",
+    "bill": "nothing now: what it costs is owed to the agent and billed to the operator, outside every wallet",
     "auto": "the wallet at the Hub or, where it is not enough, x402 from the operator's own",
 }

@@ -64,6 +64,10 @@ async def test_an_answer_without_a_price_is_handed_back_and_not_asked_for_again(
     assert "charged nothing" in home.told
     assert home.paid == []
     assert (await home.row()).state.value == "released"
+    bought = await home.buy("/qr-code?text=hello")
+    assert bought["artifact"]
+    assert len((await home.call("jecp_status"))["calls"]) == 1
+    assert (await home.call("jecp_wallet"))["calls"] == 1
 
 
 @pytest.mark.slow

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import anyio
@@ -12,7 +14,7 @@ import httpx2
 import pytest
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import CallToolResult
+from mcp_types import CallToolRequestParams, CallToolResult, TextContent
 
 from jecp_mcp.server.http_accept import AnyAccept
 from jecp_mcp.server.http_sessions import HttpSessions
@@ -35,9 +37,14 @@ class Served:
     begun: anyio.Event = field(default_factory=anyio.Event)
     hold: anyio.Event = field(default_factory=anyio.Event)
     ended: anyio.Event = field(default_factory=anyio.Event)
+    calls: list[str] = field(default_factory=list)
+    ids: Iterator[int] = field(default_factory=count)
 
-    async def say(self, method: str, params: dict[str, Any] | None = None, **headers: str) -> httpx2.Response:
-        message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+    async def say(
+        self, method: str, params: dict[str, Any] | None = None, asked: int | str | None = None, **headers: str
+    ) -> httpx2.Response:
+        asked = next(self.ids) if asked is None else asked
+        message = {"jsonrpc": "2.0", "id": asked, "method": method, "params": params or {}}
         return await self.client.post("/mcp", json=message, headers=headers)
 
     async def open(self) -> str:
@@ -54,18 +61,20 @@ class Served:
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[Served]:
-    async def call(_ctx: Any, _params: Any) -> CallToolResult:
+    async def call(_ctx: Any, params: CallToolRequestParams) -> CallToolResult:
+        text = (params.arguments or {}).get("text")
+        served.calls.append(text or "")
         served.begun.set()
         await served.hold.wait()
         served.ended.set()
-        return CallToolResult(content=[])
+        return CallToolResult(content=[] if text is None else [TextContent(text=text)])
 
     server: Server[Any] = Server("test", on_call_tool=call)
     rules = security(ServerSettings(), 80)
     app = server.streamable_http_app(transport_security=rules, max_sessions=3)
     without = StreamableHTTPSessionManager(server, stateless=True, security_settings=rules)
     sessions = HttpSessions(app, "/mcp", rules.allowed_hosts[0], 3, without.handle_request)
-    server.middleware.append(sessions.watch_call)
+    server.middleware.insert(0, sessions.watch_call)
     headers = {"Accept": "application/json, text/event-stream", "Host": "127.0.0.1:80"}
     transport = httpx2.ASGITransport(AnyAccept(sessions, "/mcp"))
     async with (
@@ -211,3 +220,130 @@ async def test_a_stream_that_ends_without_an_answer_is_no_answer() -> None:
     async with httpx2.AsyncClient(transport=transport, base_url="http://a.example") as client:
         answer = await client.post("/mcp", json={}, headers={"Accept": "application/json"})
     assert (answer.status_code, answer.content) == (502, b"")
+
+
+def told(answer: httpx2.Response) -> Any:
+    """The last message of an answer, as whichever type it came."""
+    *_, last = [line for line in answer.text.splitlines() if line.strip()]
+    return json.loads(last.removeprefix("data:"))
+
+
+def text(answer: httpx2.Response) -> str:
+    return told(answer)["result"]["content"][0]["text"]
+
+
+def is_refused(answer: httpx2.Response) -> bool:
+    said = told(answer)
+    assert "nothing was bought" in said["error"]["message"]
+    return (answer.status_code, said["id"], said["error"]["code"]) == (400, None, -32600)
+
+
+@pytest.mark.parametrize(("first", "second"), [("dup", "dup"), (7, 7), (7, "7"), ("7", 7), ("07", 7), ("", "")])
+async def test_of_two_requests_of_one_id_at_once_one_is_refused_and_the_other_gets_its_own_answer(
+    first: int | str, second: int | str
+) -> None:
+    async with serving() as served:
+        session, got = {SESSION: await served.open()}, []
+
+        async def ask(asked: int | str) -> None:
+            got.append(await served.say("tools/call", slow("A"), asked, **session))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, first)
+            await served.begun.wait()
+            for method, params in [("tools/call", slow("B")), ("ping", {}), ("initialize", HELLO)]:
+                assert is_refused(await served.say(method, params, second, **session))
+            served.hold.set()
+        assert ([text(one) for one in got], served.calls) == (["A"], ["A"])
+        # Once it is answered, an id is as good as any.
+        assert text(await served.say("tools/call", slow("C"), second, **session)) == "C"
+
+
+def slow(text: str) -> dict[str, Any]:
+    return {"name": "slow", "arguments": {"text": text}}
+
+
+async def test_an_id_whose_client_has_left_is_taken_until_the_request_was_handled() -> None:
+    async with serving() as served:
+        session = {SESSION: await served.open()}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: served.say("tools/call", slow("A"), "dup", **session))
+            await served.begun.wait()
+            tasks.cancel_scope.cancel()
+        assert is_refused(await served.say("tools/call", slow("B"), "dup", **session))
+        served.hold.set()
+        await served.ended.wait()
+        while is_taken(again := await served.say("tools/call", slow("C"), "dup", **session)):
+            await anyio.lowlevel.checkpoint()
+        assert text(again) == "C"
+        assert served.calls == ["A", "C"]
+
+
+def is_taken(answer: httpx2.Response) -> bool:
+    return answer.status_code == 400 and is_refused(answer)
+
+
+async def test_an_id_whose_request_is_cancelled_is_free_again() -> None:
+    async with serving() as served:
+        session = {SESSION: await served.open()}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lambda: served.say("tools/call", slow("A"), "dup", **session))
+            await served.begun.wait()
+            cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "dup"}}
+            assert (await served.client.post("/mcp", json=cancelled, headers=session)).status_code == 202
+        served.hold.set()
+        assert text(await served.say("tools/call", slow("B"), "dup", **session)) == "B"
+
+
+async def test_an_id_that_the_sdk_keeps_for_itself_is_refused() -> None:
+    async with serving() as served:
+        assert is_refused(await served.say("ping", {}, "_GET_stream", **{SESSION: await served.open()}))
+
+
+async def test_two_sessions_and_two_requests_without_one_may_use_one_id_at_once() -> None:
+    async with serving() as served:
+        envelope = {"_meta": {f"io.modelcontextprotocol/{name}": value for name, value in MODERN_CLIENT.items()}}
+        modern = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "slow"}
+        apart: list[dict[str, str]] = [
+            *[{SESSION: await served.open()} for _ in range(2)], *[{SESSION: "of-another-day"}] * 2, *[modern] * 2
+        ]  # fmt: skip
+        got: dict[str, str] = {}
+
+        async def ask(name: str, headers: dict[str, str]) -> None:
+            got[name] = text(await served.say("tools/call", slow(name) | envelope, "dup", **headers))
+
+        async with anyio.create_task_group() as tasks:
+            for at, headers in enumerate(apart):
+                tasks.start_soon(ask, str(at), headers)
+            while len(served.calls) < len(apart):
+                await anyio.lowlevel.checkpoint()
+            served.hold.set()
+        assert got == {str(at): str(at) for at in range(len(apart))}
+
+
+MODERN_CLIENT: dict[str, Any] = {
+    "protocolVersion": "2026-07-28",
+    "clientInfo": {"name": "x", "version": "1"},
+    "clientCapabilities": {},
+}
+
+
+@pytest.mark.parametrize("accept", ["application/json, text/event-stream", "application/json", "text/event-stream"])
+async def test_whoever_waits_in_a_session_that_is_ended_is_told_so(accept: str) -> None:
+    async with serving() as served:
+        session, got = {SESSION: await served.open()}, []
+
+        async def ask(asked: str) -> None:
+            got.append(await served.say("tools/call", slow(asked), asked, Accept=accept, **session))
+
+        async with anyio.create_task_group() as tasks:
+            for asked in ("one", "two"):
+                tasks.start_soon(ask, asked)
+            while len(served.calls) < 2:
+                await anyio.lowlevel.checkpoint()
+            assert (await served.client.delete("/mcp", headers=session)).status_code == 200
+        assert sorted(told(one)["id"] for one in got) == ["one", "two"]
+        for one in got:
+            assert one.status_code == 200
+            assert told(one)["error"]["code"] == -32000
+            assert "without being bought again" in told(one)["error"]["message"]

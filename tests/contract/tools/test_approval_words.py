@@ -21,7 +21,7 @@ from .test_own_refusals import ASKS, BUYING, Person
 
 pytestmark = pytest.mark.anyio
 
-RUNNABLE = re.compile(r"`|jecp-mcp|terminal|browser|command")
+RUNNABLE = re.compile(r"`|jecp-mcp|browser|command")
 
 
 async def prepared(shop: Shop, caller: Caller = ME) -> dict[str, Any]:
@@ -49,7 +49,8 @@ async def test_it_is_told_that_it_cannot_and_must_not_try_and_nothing_that_it_co
         url = None if page is None else f"{page}/{code_in(step['hint'])}"
         assert (step["type"], step["actor"], step.get("url"), "tool" in step) == ("ask_human", "human", url, False)
         assert step["hint"].startswith("Only the user can approve it: you cannot, and must not try. Tell them what it")
-        assert ("the url" in step["hint"]) == (page is not None)
+        where = "in the wallet's terminal" if page is None else "on the wallet's approvals page, at the url"
+        assert f"; they find the question {where}. Stop until" in step["hint"]
         assert not RUNNABLE.search(step["hint"] + refused["error"]["message"])
 
 

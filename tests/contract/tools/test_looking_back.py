@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,17 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.ports import Caller
-from jecp_mcp.domain.offers import Deprecation
-from jecp_mcp.domain.outcomes import Outcome
+from jecp_mcp.domain.answers import Answer, Billing
+from jecp_mcp.domain.offers import Deprecation, Offer
+from jecp_mcp.domain.outcomes import Outcome, Verdict
 from jecp_mcp.domain.purchases import Principal
+from jecp_mcp.domain.quotes import Free, Quote
+from jecp_mcp.domain.refusals import Refusal
+from jecp_mcp.mandate.states import State
+from jecp_mcp.money import ZERO
 from jecp_mcp.rails.base import StoredRequest
+from jecp_mcp.tools.own import history
+from jecp_mcp.tools.own.wallet import call_summary
 
 from .shop import ACTIONS, INVOICE, SUMMARY, Shop, charged, lost, opened
 from .test_dispatch import ME, told
@@ -22,6 +30,9 @@ pytestmark = pytest.mark.anyio
 ANY = {"type": "object"}
 KEYED = replace(SUMMARY, input_schema=ANY)
 GIVEN = {"api_key": "sk-1234", "login": {"password": "hunter2", "user": "ann"}, "text": "a b\u200bc" + "x" * 500}
+
+
+FREE: dict[str, Any] = {"verdict": Verdict.NOT_CHARGED, "amount": ZERO, "reference": None}
 
 
 async def ask(shop: Shop, name: str, **arguments: Any) -> dict[str, Any]:
@@ -65,6 +76,40 @@ async def test_the_history_says_how_each_result_begins_and_masks_what_is_secret_
     assert [row.get("got") for row in reversed(rows)] == [
         '{"words":3,"api_key":"[masked]"}', line, "null", None, '{"n":5}', None
     ]  # fmt: skip
+
+
+async def test_what_was_looked_up_for_nothing_is_no_call_and_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_COUNTED", 3)
+
+    async def quote(offer: Offer, arguments: Mapping[str, Any]) -> Quote | Free | Refusal:
+        if arguments["n"] % 200:
+            return Free(Answer(None, {"free": True}, Billing()), offer.payee, shop.rail.account)
+        return Quote(offer.listed.amount, offer.listed.kind, offer.payee, shop.rail.account)
+
+    async with opened(tmp_path) as shop:
+        shop.rail.quote = quote  # type: ignore[method-assign]
+        for number in (200, 1, 400, 600, *range(601, 608)):
+            looked = await shop.dispatcher.call("docs_invoice_render", {"n": number}, ME)
+            assert told(looked) == ({"done": True} if number % 200 == 0 else {"free": True})
+        latest = await ask(shop, "jecp_status", limit=2)
+        first = await ask(shop, "jecp_status", limit=2, offset=latest["next_offset"])
+        wallet = await ask(shop, "jecp_wallet")
+        (row, *_) = await shop.ledger.rows(limit=1, states=frozenset({State.RELEASED}))
+    assert [one["asked"] for one in (*latest["calls"], *first["calls"])] == [{"n": "600"}, {"n": "400"}, {"n": "200"}]
+    assert "next_offset" not in first
+    assert latest["total"] == {"calls": 3, "charged_usdc": "0.15"}
+    assert (wallet["calls"], wallet["charged_usdc"]) == (3, "0.15")
+    assert (call_summary(row)["tool"], call_summary(row)["state"]) == ("paid_http_prepare", "free")
+
+
+async def test_what_was_given_or_refused_for_nothing_when_bought_keeps_its_place(tmp_path: Path) -> None:
+    async with opened(tmp_path, lambda request, _: replace(charged(request), **FREE)) as shop:
+        await shop.dispatcher.call("docs_invoice_render", {"n": 1}, ME)
+        (given,) = (await ask(shop, "jecp_status"))["calls"]
+        assert (given["tool"], given["state"]) == ("docs_invoice_render", "free")
+        assert (await ask(shop, "jecp_wallet"))["calls"] == 0
 
 
 async def test_pages_of_the_history_go_on_where_the_last_one_ended(tmp_path: Path) -> None:

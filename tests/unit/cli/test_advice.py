@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
+import jecp_mcp as jecp_mcp_package
 import tests.acceptance.errors.snapshot as every_error
 import tests.contract.tools.test_own_refusals as own_refusals
 from jecp_mcp.cli.advice import _BY_CODE, _BY_TYPE, advice, for_person, problems
@@ -22,6 +25,7 @@ from jecp_mcp.tools.own.definitions import OWN
 from jecp_mcp.tools.types import ToolResult
 from tests.contract.tools.error_codes import every_code
 
+SOURCES = Path(jecp_mcp_package.__file__).parent
 STATUS = {"type": "check_status", "tool": "jecp_status", "retry_after_seconds": 15}
 FOR_MODELS = re.compile(r"[Tt]ell the user|the user\b|[Ss]top here|this call unchanged|\bjecp_(?!topup|register)")
 FOR_PEOPLE = re.compile(r"`|jecp-mcp (?!needs)|\bJECP_[A-Z]|--\w")
@@ -50,6 +54,22 @@ def test_messages_and_hints_speak_to_the_person_who_reads_them() -> None:
     assert "You can look at it and approve it" in said[len(hints)]
     assert for_person("It is not acknowledged. The operator rules on it.") == "It is not acknowledged. You rule on it."
     assert "No close match. Try other words; if those find none either, it is not on sale here." in said
+
+
+def test_what_somebody_does_is_said_of_the_reader_whatever_it_is() -> None:
+    """In every text of ours, for any of them may come before a person."""
+    texts = {
+        node.value
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    told = {found for text in texts for found in re.findall(r"\b(?:[Tt]he|[Ii]ts) (?:operator|user) [a-z]+s\b", text)}
+    assert {"the operator settles", "the operator rules", "The user is"} <= told
+    said = {text: for_person(text) for text in told if not text.endswith(" this")}
+    assert {text: one for text, one in said.items() if not re.fullmatch("[Yy]ou ([a-z]*[^s]|were)", one)} == {}
+    owed = "Paid 0.01 USDC to counter; no wallet paid it, the operator settles it. Call call_1."
+    assert for_person(owed) == "Paid 0.01 USDC to counter; no wallet paid it, you settle it. Call call_1."
 
 
 def test_what_is_quoted_is_not_put_into_other_words() -> None:

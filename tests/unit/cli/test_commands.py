@@ -468,6 +468,60 @@ def test_a_user_without_a_home_folder_gives_folders_or_is_told_to(
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        ("serve", "--state-dir", "{}"),
+        ("wallet", "--config={}"),
+        ("call", "inkwell/convert:text-to-html", '{"text": "{}"}'),
+        ("hire", "counter", "--instruction", "{}"),
+        ("files", "--output", "{}"),
+        ("{}",),
+    ],
+)
+def test_an_argument_that_is_no_utf_8_is_one_clear_line_and_status_2(
+    run: Any, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    odd = f"{tmp_path}/\udce9"
+    status, out, err = run(*[part.replace("{}", odd) for part in given])
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert f"argument {len(given)} has bytes that are not UTF-8: b'" in err
+    assert "\\xe9" in err
+    assert not list(tmp_path.glob("*\udce9*"))
+
+
+@pytest.mark.parametrize(
+    ("variable", "gone", "told"),
+    [
+        ("JECP_MCP_STATE_DIR", (), "JECP_MCP_STATE_DIR"),
+        ("JECP_MCP_CONFIG", (), "JECP_MCP_CONFIG"),
+        ("XDG_STATE_HOME", ("JECP_MCP_STATE_DIR",), "the state folder"),
+        ("XDG_CONFIG_HOME", ("JECP_MCP_CONFIG",), "the settings file"),
+        ("HOME", ("JECP_MCP_STATE_DIR", "XDG_STATE_HOME"), "the state folder"),
+        ("PWD", (), "JECP_MCP_STATE_DIR"),
+    ],
+)
+def test_a_place_whose_name_is_no_utf_8_is_one_clear_line_and_status_2(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, gone: tuple[str, ...], told: str
+) -> None:
+    odd = tmp_path / "\udce9"
+    for name in gone:
+        monkeypatch.delenv(name, raising=False)
+    if variable == "PWD":
+        odd.mkdir()
+        monkeypatch.chdir(odd)
+        monkeypatch.setenv("JECP_MCP_STATE_DIR", "here")
+    else:
+        monkeypatch.setenv(variable, str(odd))
+    status, out, err = run("wallet")
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert told in err
+    assert "\\xe9" in err
+    assert "has bytes that are not UTF-8; name another place" in err
+    assert not list(tmp_path.glob("*\udce9/*"))
+
+
+@pytest.mark.parametrize(
     ("given", "meant"),
     [
         (("pdf", "--sandbox"), "search pdf --sandbox`?"),
