@@ -3,8 +3,8 @@
 The library's client is left out: it adds redirects, cookies and proxies, all unwanted here. The library writes a
 request's head and its body apart, each under a deadline and with a turn of the loop of its own, and the peer reads
 twice; and twice a request it asks every idle connection whether its peer has left. Here a small request leaves as one,
-when its answer is waited for, and an idle connection is asked in one system call. Connecting, TLS, the protocol and
-every deadline are the library's.
+when it ends, and an idle connection is asked in one system call. Connecting, TLS, the protocol and every deadline are
+the library's.
 """
 
 from __future__ import annotations
@@ -110,7 +110,11 @@ class _Backend(httpcore2.AsyncNetworkBackend):
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
-    """One connection. What is written waits for the first read, unless there is much of it."""
+    """One connection. What is written of a request waits for its end, unless there is much of it.
+
+    The library writes nothing more, as no bytes, where a request ends. That is when what was held must leave: it may
+    take bytes that a peer sent unasked for the answer, and then reads none.
+    """
 
     def __init__(self, library: httpcore2.AsyncNetworkStream) -> None:
         self._library = library
@@ -123,17 +127,19 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - likewise
         if self._held:
-            # A peer may answer, and close, before it has read everything: what it says counts, as in the library.
+            # The handshake of a tunnel, which has no end. What a peer says counts, also where it takes nothing more.
             with contextlib.suppress(httpcore2.WriteError):
                 await self._send_held(timeout)
         return await self._library.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise
-        if len(self._held) + len(buffer) <= _MOST_HELD:
+        if buffer and len(self._held) + len(buffer) <= _MOST_HELD:
             self._held += buffer
             return
-        await self._send_held(timeout)
-        await self._library.write(buffer, timeout)
+        if self._held:
+            await self._send_held(timeout)
+        if buffer:
+            await self._library.write(buffer, timeout)
 
     async def aclose(self) -> None:
         self._held = b""

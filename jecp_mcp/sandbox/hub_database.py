@@ -28,6 +28,8 @@ ANSWER_WINDOW_MS = 24 * 3_600_000
 RATE_WINDOW_SECONDS = 60
 LEAST_OPEN_SECONDS: Final = 0.002
 """A group that grows is committed after so long, or after twice as long as the last commit took."""
+MOST_OPEN_SECONDS: Final = 0.05
+"""The longest that a group stays open, however long the disk once took."""
 
 
 def _keep_private(path: Path) -> None:
@@ -134,7 +136,8 @@ class HubDatabase:
         if group.closing:
             self._begin_commit(group)
             return
-        left = group.began + max(LEAST_OPEN_SECONDS, 2 * self._commit_seconds) - time.perf_counter()
+        stays_open = min(max(LEAST_OPEN_SECONDS, 2 * self._commit_seconds), MOST_OPEN_SECONDS)
+        left = group.began + stays_open - time.perf_counter()
         if left > 0 and not group.grew and self.expects():
             group.loop.call_later(left, self._end_turn, group)
             return

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+from contextlib import suppress
 from typing import Any
 
+import anyio
 import httpcore2
 import pytest
 
-from jecp_mcp.http import Http
+from jecp_mcp.http import ExchangeFailed, Http
 from tests.faults.rails.raw_hub import Request, raw_hub, says
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +63,28 @@ async def test_a_small_request_leaves_as_one_piece(monkeypatch: pytest.MonkeyPat
     lines = head.split(b"\r\n")
     assert lines[0] == b"POST /x HTTP/1.1"
     assert {b"Host: 127.0.0.1:9", b"Content-Length: 7", b"X-One: 1"} < set(lines)
+
+
+@pytest.mark.parametrize("behind", [b"HTTP/1.1 402 Payment Required\r\nContent-Length: 0\r\n\r\n", b"\r\n", b"?"])
+@pytest.mark.parametrize("size", [0, 2, 100_000])
+async def test_whatever_comes_behind_an_answer_the_next_request_leaves_before_any_is_taken_for_its_answer(
+    behind: bytes, size: int
+) -> None:
+    """Else it would be told to have been answered, and leave later, with another, when nobody allowed it any more."""
+    arrived = asyncio.Queue[str]()
+
+    async def overhasty(request: Request, writer: asyncio.StreamWriter) -> None:
+        arrived.put_nowait(request.path)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}" + behind)
+        await writer.drain()
+
+    async with raw_hub(overhasty) as hub, Http(hub.url) as http:
+        for number in range(4):
+            with suppress(ExchangeFailed):
+                await http.exchange("POST", f"{hub.url}/{number}", body=b"x" * size)
+            with anyio.fail_after(60):
+                assert await arrived.get() == f"/{number}"
+            assert arrived.empty()
 
 
 @pytest.mark.parametrize("size", [2, 100_000])
