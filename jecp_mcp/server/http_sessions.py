@@ -117,7 +117,8 @@ class HttpSessions:
 
         def end(_: object) -> None:
             request.handled = True
-            if not request.waiting:
+            # Where its answer had gone out before, another may have the id by now.
+            if not request.waiting and session.requests.get(key) is request:
                 del session.requests[key]
 
         # The SDK handles each request in a task of its own, which ends when the session's transport has the answer.
@@ -144,13 +145,13 @@ class HttpSessions:
             self._sessions[given] = session
 
     async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked, receive = await read_request(receive)
         while len(self._sessions) + self._opening >= self._most:
             idlest = self._idlest()
             if idlest is None or not await self._end(idlest, scope):
                 break  # The SDK refuses the newcomer.
         self._opening += 1
         opened: str | None = None
-        asked, receive = await read_request(receive)
         request = _Request()
 
         async def answer(message: Message) -> None:
