@@ -139,7 +139,7 @@ class Execution:
             return row
 
     async def _found_out(self, row: CallRow, rail: Rail, progress: Progress) -> CallEnd:
-        meters = meters_for(self._policy.caps, row.names, row.principal, row.session)
+        meters = meters_for(self._policy.caps, self._policy.naming.names(row.names), row.principal, row.session)
         journal = CallJournal(
             self._ledger,
             self._clock,
@@ -166,7 +166,8 @@ class Execution:
         """
         if row.mark not in {None, Mark.AUTHORIZED}:
             return None
-        return next(self._policy.prohibitions(row.names, row.offer, self._clock.now()), None)
+        names = self._policy.naming.names(row.names)
+        return next(self._policy.prohibitions(names, names[0], self._clock.now()), None)
 
     async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
         """What its rail wrote down of a call, oldest first.

@@ -7,10 +7,8 @@ from typing import Any, Final
 
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import WireError
-from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
+from jecp_mcp.settings.ajp import CAPABILITY, AgentSettings, AjpSettings
 
-CAPABILITY: Final = "ajp/hire"
-"""What the hires of listed agents belong to in the mandate: ``ajp/hire:<name>``."""
 UNLISTED: Final = ("ajp", "hire")
 """The capability and action by which an agent is hired that stands in no settings."""
 
