@@ -120,7 +120,8 @@ class Execution:
         if not is_unfinished(row) or self._rails.serves(row.rail, row.account, row.authorized):
             return None
         here = self._rails.serves(row.rail, row.account)
-        return replace(standing(row), refusal=(refusals.payer_not_here if here else refusals.account_not_here)(row))
+        called = self._policy.naming.row(row)
+        return replace(standing(row), refusal=(refusals.payer_not_here if here else refusals.account_not_here)(called))
 
     async def taken_over(self, row: CallRow, working: Collection[str]) -> CallRow:
         """The call as it stands, taken over if nobody works on it.

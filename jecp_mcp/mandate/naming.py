@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Self
 
 from jecp_mcp.domain.offers import Offer
+from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.patterns import ids_of, matches
 from jecp_mcp.source_names import NAMED, NAMED_TOOL, split_source
@@ -52,6 +53,11 @@ class Naming:
     def names(self, stored: tuple[str, ...]) -> tuple[str, ...]:
         """The names now of a call that is stored under others; those of its time where its source has none here."""
         return _names_now(self, stored)
+
+    def row(self, row: CallRow) -> CallRow:
+        """A stored call with its offer and its tool as they are called now."""
+        then, now = row.names[:1], self.names(row.names)[:1]
+        return row if then == now else replace(row, offer=now[0], tool=usual_name(now[0]))
 
     def bind(self, pattern: str) -> str:
         """A pattern with as much of this as decides on what it means, for a meter: see `fits`."""
