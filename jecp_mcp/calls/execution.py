@@ -167,8 +167,9 @@ class Execution:
         """
         if row.mark not in {None, Mark.AUTHORIZED}:
             return None
-        names = self._policy.naming.names(row.names)
-        return next(self._policy.prohibitions(names, names[0], self._clock.now()), None)
+        naming = self._policy.naming
+        prohibitions = self._policy.prohibitions(naming.names(row.names), naming.row(row).offer, self._clock.now())
+        return next(prohibitions, None)
 
     async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
         """What its rail wrote down of a call, oldest first.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from jecp_mcp.mandate.naming import Naming
+from jecp_mcp.mandate.naming import AS_STORED, Naming
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
@@ -26,8 +26,6 @@ _SETTING: dict[Window, str] = {
     Window.MONTH: "monthly_usdc",
     Window.TOTAL: "total_usdc",
 }
-
-_AS_STORED = Naming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +43,10 @@ class CapSet:
     pattern: str | None
     per_call: MicroUSDC | None
     windows: tuple[tuple[Window, MicroUSDC], ...]
-    naming: Naming = _AS_STORED
+    naming: Naming = AS_STORED
 
     @classmethod
-    def from_settings(cls, settings: MandateSettings | LimitSettings, naming: Naming = _AS_STORED) -> CapSet:
+    def from_settings(cls, settings: MandateSettings | LimitSettings, naming: Naming = AS_STORED) -> CapSet:
         """Read the caps of ``[mandate]`` or of one ``[[mandate.limits]]``, by what things are called now."""
         windows = tuple(
             (window, MicroUSDC(limit))

@@ -64,6 +64,10 @@ class Naming:
         return _bound(self, pattern)
 
 
+AS_STORED: Final = Naming()
+"""Whatever is stored is called what it was called then."""
+
+
 def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
     """What a pattern is matched against: the offer's key, its capability, and the tool's name.
 
@@ -86,7 +90,7 @@ def stored_names(offer: Offer, tool: str) -> tuple[str, ...]:
 def fits(bound: str, stored: tuple[str, ...]) -> bool:
     """Whether a pattern, as `Naming.bind` gives it, fits one of a stored call's names as they are now."""
     pattern, mark, naming = bound.partition(_BOUND)
-    return matches(pattern, (_read(naming) if mark else _NONE).names(stored))
+    return matches(pattern, (_read(naming) if mark else AS_STORED).names(stored))
 
 
 def pattern_of(bound: str) -> str:
@@ -128,6 +132,3 @@ def _names(key: str, source_name: str, tool: str) -> tuple[str, ...]:
 
 def _tools(source_name: str, tool: str) -> tuple[str, ...]:
     return (tool, tool.removeprefix(f"{source_name}{NAMED_TOOL}")) if source_name else (tool,)
-
-
-_NONE: Final = Naming()

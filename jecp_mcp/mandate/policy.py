@@ -16,7 +16,7 @@ from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, tightest_per_call
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
-from jecp_mcp.mandate.naming import Naming, names_of
+from jecp_mcp.mandate.naming import AS_STORED, Naming, names_of
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
@@ -25,8 +25,6 @@ from jecp_mcp.source_names import NAMED, split_source
 
 PROHIBITIONS: Final = frozenset({DENIED_BY_POLICY, MANDATE_EXPIRED})
 """The codes of what is not bought at any price."""
-
-_AS_STORED: Final = Naming()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +62,10 @@ class Policy:
     expires_at: UnixMs | None
     approve_new_payees: bool = False
     raise_limits_in_host: bool = False
-    naming: Naming = _AS_STORED
+    naming: Naming = AS_STORED
 
     @classmethod
-    def from_settings(cls, settings: MandateSettings, naming: Naming = _AS_STORED) -> Policy:
+    def from_settings(cls, settings: MandateSettings, naming: Naming = AS_STORED) -> Policy:
         """Read ``[mandate]`` with its ``[[mandate.limits]]``, by what sources and payees are called now."""
         return cls(
             caps=(

@@ -22,11 +22,12 @@ from jecp_mcp.mandate.repair.unaccounted import Unexplained
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.mandate.working_set import MeterState
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.ajp.source import AgentSource
 from jecp_mcp.settings import MandateSettings, Settings
 from jecp_mcp.settings.patterns import matches
 from jecp_mcp.source_names import NAMED
 from jecp_mcp.tool_names import usual_name
-from tests.unit.mandate.reservations import START, reservation
+from tests.unit.mandate.reservations import START, HandClock, reservation
 
 HUB, OTHER = "https://hub.example", "https://other.example"
 AGENT = "provenance:domain:agent.example"
@@ -45,11 +46,14 @@ def called(name: str) -> Naming:
     return hubs(first=HUB, us=OTHER) if not name else hubs(**{"first": OTHER, name: HUB})
 
 
-def agents(**ids: str) -> Naming:
+def listing(**ids: str) -> Settings:
+    """Settings that list these agents."""
     listed = [{"name": name, "id": one, "max_usdc": "1"} for name, one in ids.items()]
-    return Naming.from_settings(
-        Settings.model_validate({"ajp": {"identity": "provenance:domain:us.example", "agents": listed}})
-    )
+    return Settings.model_validate({"ajp": {"identity": "provenance:domain:us.example", "agents": listed}})
+
+
+def agents(**ids: str) -> Naming:
+    return Naming.from_settings(listing(**ids))
 
 
 def sold(name: str, key: str = "docs/pdf:make", source: str = HUB) -> Offer:
@@ -123,6 +127,12 @@ def test_a_pattern_means_an_agent_that_is_called_otherwise_since(pattern: str) -
     # Of one that stands there twice, nobody knows which is meant.
     twice = agents(digest=AGENT, copy=AGENT)
     assert twice.names(stored_names(hire("summariser"), "t"))[0] == "ajp/hire:summariser"
+
+
+def test_the_settings_name_agents_as_they_are_on_offer() -> None:
+    settings = listing(digest=AGENT)
+    (offer,) = AgentSource(settings.ajp, HandClock()).current.actions.values()
+    assert settings.named_payees == ((offer.source, offer.payee, offer.own_key),)
 
 
 def test_the_source_of_a_row_is_no_name_that_a_pattern_could_fit() -> None:
