@@ -1,7 +1,7 @@
 """By which names the mandate's patterns know an offer, and a stored call of it once they are others. Pure: no I/O.
 
-A row keeps the names of its time, and behind them what was bought whatever that is called: its source, its payee and
-the key that it has there. So an operator who gives a source or a payee another name neither empties a limit nor opens
+A row keeps the names of its time, and behind them what was bought whatever that is called: its source, and the key
+that it has there. So an operator who gives a source or a payee another name neither empties a limit nor opens
 what is denied.
 """
 
@@ -33,7 +33,7 @@ class Naming:
 
     Attributes:
         sources: the address and the name of each source of which there may be several; ``""`` for the first.
-        payees: the source, the identity and the key of each payee that the operator named.
+        payees: the source, the key there and the key by its name of what each payee sells that the operator named.
     """
 
     sources: tuple[tuple[str, str], ...] = ()
@@ -44,10 +44,10 @@ class Naming:
         """Read what the settings call sources and payees."""
         payees = settings.named_payees
         # Of one that has two names nobody can tell which is meant.
-        times = Counter(payee for _, payee, _ in payees)
+        times = Counter((source, key) for source, key, _ in payees)
         return cls(
             tuple(sorted(settings.named_sources)),
-            tuple(sorted(one for one in payees if times[one[1]] == 1)),
+            tuple(sorted(one for one in payees if times[one[:2]] == 1)),
         )
 
     def names(self, stored: tuple[str, ...]) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
 
 def stored_names(offer: Offer, tool: str) -> tuple[str, ...]:
     """The names that a row keeps, and behind them what was bought, whatever that is called later."""
-    identity = json.dumps([offer.source, offer.payee, offer.own_key], separators=(",", ":"))
+    identity = json.dumps([offer.source, offer.own_key], separators=(",", ":"))
     return (*names_of(offer, tool), identity)
 
 
@@ -103,9 +103,10 @@ def _names_now(naming: Naming, stored: tuple[str, ...]) -> tuple[str, ...]:
     if not stored or not stored[-1].startswith(_IDENTITY):
         return stored
     *names, identity = stored
-    source, payee, key = json.loads(identity)
-    called = dict(naming.sources).get(source, split_source(names[0])[0])
-    key = next((one for at, who, one in naming.payees if (at, who) == (source, payee)), key)
+    source, known = json.loads(identity)
+    called, key = split_source(names[0])
+    called = dict(naming.sources).get(source, called)
+    key = next((one for at, there, one in naming.payees if (at, there) == (source, known)), key)
     full = f"{called}{NAMED}{key}" if called else key
     return tuple(names) if full == names[0] else _names(full, called, usual_name(full))
 

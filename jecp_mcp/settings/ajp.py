@@ -130,8 +130,8 @@ class AjpSettings(Section):
 
     @property
     def named_payees(self) -> tuple[tuple[str, str, str], ...]:
-        """The source, the identity and the offer's key of each listed agent, which has the name it is given here."""
-        return tuple((SOURCE, agent.id, f"{CAPABILITY}:{agent.name}") for agent in self.agents)
+        """The source of each listed agent's offer, its key there, and its key by the name that the agent is given."""
+        return tuple((SOURCE, f"{CAPABILITY}:{agent.id}", f"{CAPABILITY}:{agent.name}") for agent in self.agents)
 
     @property
     def loopback(self) -> bool:

@@ -354,7 +354,7 @@ class Settings(Section):
 
     @property
     def named_payees(self) -> tuple[tuple[str, str, str], ...]:
-        """The payees that the operator gave a name: their source, their identity, and the key of what they sell."""
+        """Each offer that the operator gave a name: its source, its key there, and its key by that name."""
         return self.ajp.named_payees
 
     @model_validator(mode="after")

@@ -49,6 +49,10 @@ class Roster:
         """
         found = self._by_id(agent_id) if name == agent_id else self._listed.get(name)
         if found is None or found.id != agent_id:
+            # It may be called otherwise since.
+            others = [agent for agent in self._listed.values() if agent.id == agent_id]
+            found = others[0] if len(others) == 1 else None
+        if found is None:
             raise WireError(_GONE)
         return found
 

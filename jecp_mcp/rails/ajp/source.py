@@ -72,6 +72,7 @@ def _offer(agent: AgentSettings) -> Offer:
         input_schema=_schema(agent),
         timeout_ms=agent.max_seconds * 1000,
         source=SOURCE,
+        known_as=agent.id,
     )
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from jecp_mcp.calls import stored
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.errors import WireError
 from jecp_mcp.mandate.ledger import Ledger
 from jecp_mcp.mandate.naming import Naming, fits, names_of, pattern_of, stored_names
 from jecp_mcp.mandate.opening import open_ledger
@@ -22,6 +24,7 @@ from jecp_mcp.mandate.repair.unaccounted import Unexplained
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.mandate.working_set import MeterState
 from jecp_mcp.money import MicroUSDC
+from jecp_mcp.rails.ajp.roster import Roster
 from jecp_mcp.rails.ajp.source import AgentSource
 from jecp_mcp.settings import MandateSettings, Settings
 from jecp_mcp.settings.patterns import matches
@@ -62,7 +65,7 @@ def sold(name: str, key: str = "docs/pdf:make", source: str = HUB) -> Offer:
 
 
 def hire(name: str) -> Offer:
-    return Offer("ajp/hire", name, AGENT, Price(MicroUSDC(50)), source="ajp")
+    return Offer("ajp/hire", name, AGENT, Price(MicroUSDC(50)), source="ajp", known_as=AGENT)
 
 
 def patterns(name: str, key: str) -> Iterator[str]:
@@ -132,7 +135,20 @@ def test_a_pattern_means_an_agent_that_is_called_otherwise_since(pattern: str) -
 def test_the_settings_name_agents_as_they_are_on_offer() -> None:
     settings = listing(digest=AGENT)
     (offer,) = AgentSource(settings.ajp, HandClock()).current.actions.values()
-    assert settings.named_payees == ((offer.source, offer.payee, offer.own_key),)
+    assert settings.named_payees == ((offer.source, offer.own_key, offer.key),)
+
+
+def test_a_job_is_the_same_job_and_is_found_out_about_whatever_its_agent_is_called() -> None:
+    jobs = set()
+    for name in ("summariser", "digest"):
+        listed = listing(**{name: AGENT, "other": "provenance:domain:other.example"}).ajp
+        offer = AgentSource(listed, HandClock()).current.actions[f"ajp/hire:{name}"]
+        jobs.add(stored.identity("local", offer.source, offer.own_key, {"instruction": "Sum it up."}))
+        assert Roster(listed).stored("summariser", AGENT).name == name
+    assert len(jobs) == 1
+    for none_or_two in (listing(other="provenance:domain:other.example"), listing(one=AGENT, two=AGENT)):
+        with pytest.raises(WireError, match="does not stand in the settings"):
+            Roster(none_or_two.ajp).stored("summariser", AGENT)
 
 
 def test_the_source_of_a_row_is_no_name_that_a_pattern_could_fit() -> None:
