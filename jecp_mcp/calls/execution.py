@@ -121,7 +121,8 @@ class Execution:
         if not is_unfinished(row) or self._rails.serves(row.rail, row.account, row.authorized):
             return None
         here = self._rails.serves(row.rail, row.account)
-        return replace(standing(row), refusal=(refusals.payer_not_here if here else refusals.account_not_here)(row))
+        called = self._policy.naming.row(row)
+        return replace(standing(row), refusal=(refusals.payer_not_here if here else refusals.account_not_here)(called))
 
     async def taken_over(self, row: CallRow, working: Collection[str]) -> CallRow:
         """The call as it stands, taken over if nobody works on it.
@@ -140,7 +141,7 @@ class Execution:
             return row
 
     async def _found_out(self, row: CallRow, rail: Rail, progress: Progress) -> CallEnd:
-        meters = meters_for(self._policy.caps, row.names, row.principal, row.session)
+        meters = meters_for(self._policy.caps, self._policy.naming.names(row.names), row.principal, row.session)
         journal = CallJournal(
             self._ledger,
             self._clock,
@@ -167,7 +168,9 @@ class Execution:
         """
         if row.mark not in {None, Mark.AUTHORIZED}:
             return None
-        return next(self._policy.prohibitions(row.names, row.offer, self._clock.now()), None)
+        naming = self._policy.naming
+        prohibitions = self._policy.prohibitions(naming.names(row.names), naming.row(row).offer, self._clock.now())
+        return next(prohibitions, None)
 
     async def _entries(self, row: CallRow) -> tuple[Entry, ...]:
         """What its rail wrote down of a call, oldest first.

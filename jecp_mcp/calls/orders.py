@@ -14,9 +14,9 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.purchases import Principal, Purchase
 from jecp_mcp.domain.quotes import Free, Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.caps import names_of
 from jecp_mcp.mandate.grants import GrantRef
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.naming import stored_names
 from jecp_mcp.mandate.policy import Permit, Policy, authorise, forbids
 from jecp_mcp.mandate.records import AlreadyOpen, Reservation, Undelivered
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
@@ -140,7 +140,7 @@ class Order:
             payee=self.quote.payee,
             source=self.offer.source,
             offer=self.offer.key,
-            names=names_of(self.offer, self.purchase.tool),
+            names=stored_names(self.offer, self.purchase.tool),
             version=self.offer.version,
             fingerprint=self.wish.fingerprint,
             quoted=self.quote.amount,

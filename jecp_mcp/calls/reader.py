@@ -10,8 +10,9 @@ from jecp_mcp.calls.ports import CallEnd
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.outcomes import Mark
 from jecp_mcp.domain.purchases import Principal
-from jecp_mcp.mandate.caps import meters_for, names_of, standing_meters
+from jecp_mcp.mandate.caps import meters_for, standing_meters
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import CallRow, MeterReading, Totals
 from jecp_mcp.mandate.states import OPEN

@@ -21,7 +21,8 @@ def dump_offer(offer: Offer) -> tuple[bytes, bytes]:
         this version does not know.
     """
     seen = jsontext.dumps(_row(offer))
-    rest = [offer.total_calls, offer.extra, *([offer.source_name] if offer.source_name else [])]
+    called = [offer.source_name, offer.known_as] if offer.known_as else [offer.source_name] if offer.source_name else []
+    rest = [offer.total_calls, offer.extra, *called]
     return b"[%d,%b,%b]" % (_FORM, seen, jsontext.dumps(rest)), seen
 
 
@@ -60,11 +61,11 @@ def _unrow(row: list[Any], source: str) -> Offer:
     (
         capability, action, payee, (amount, model, problem, rates, metered, *bounded), version, title, description,
         cap_name, cap_text, tags, input_schema, output_schema, examples, streaming, tier, rank, timeout_ms, effects,
-        end, total_calls, extra, *source_name,
+        end, total_calls, extra, *called,
     ) = row  # fmt: skip
     return Offer(
         capability, action, payee, Price(amount, model, problem, rates or NOTHING, metered, bool(bounded)),
         version, title, description, cap_name, cap_text, tuple(tags), input_schema or NOTHING, output_schema or NOTHING,
         tuple(examples), streaming, tier, rank, timeout_ms, effects or NOTHING,
-        None if end is None else Deprecation(*end), total_calls, extra or NOTHING, source, *source_name,
+        None if end is None else Deprecation(*end), total_calls, extra or NOTHING, source, *called,
     )  # fmt: skip

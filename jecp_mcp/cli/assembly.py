@@ -27,6 +27,7 @@ from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.naming import Naming
 from jecp_mcp.mandate.opening import open_configured
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.rails.base import new_call_id
@@ -213,7 +214,7 @@ async def build(
     """
     settings, clock = start.settings, SystemClock()
     first, *further = settings.every_hub.values()
-    policy = Policy.from_settings(settings.mandate)
+    policy = Policy.from_settings(settings.mandate, Naming.from_settings(settings))
     origins = (*first.link_origins, *(origin for one in further for origin in (one.base_url, *one.link_origins)))
     links = LinkPolicy(
         first.base_url,

@@ -324,7 +324,8 @@ def _tell_changes(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, Any]:
-    from jecp_mcp.mandate.caps import names_of, tightest_per_call
+    from jecp_mcp.mandate.caps import tightest_per_call
+    from jecp_mcp.mandate.naming import names_of
     from jecp_mcp.money import format_usdc
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
     from jecp_mcp.tools.publishing.pricing import metering, price_kind

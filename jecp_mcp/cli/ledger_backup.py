@@ -99,6 +99,7 @@ def begin_anew(given: Start, *, unasked: bool, as_json: bool) -> int:
     from jecp_mcp.clock import SystemClock
     from jecp_mcp.domain.purchases import LOCAL
     from jecp_mcp.mandate.caps import standing_meters
+    from jecp_mcp.mandate.naming import Naming
     from jecp_mcp.mandate.policy import Policy
     from jecp_mcp.mandate.repair import new_ledger
     from jecp_mcp.money import format_usdc
@@ -110,7 +111,8 @@ def begin_anew(given: Start, *, unasked: bool, as_json: bool) -> int:
         if not unasked and not _confirm(given):
             click.echo("Nothing was changed.", err=True)
             return 1
-        meters = standing_meters(Policy.from_settings(given.settings.mandate), principal=LOCAL, session="")
+        policy = Policy.from_settings(given.settings.mandate, Naming.from_settings(given.settings))
+        meters = standing_meters(policy, principal=LOCAL, session="")
         begun = new_ledger.begin_anew(given.ledger, meters, clock)
     except new_ledger.NotLost as exc:
         raise new_ledger.NotLost(f"{exc}; see `{commands.line('doctor', '--ledger')}`") from exc

@@ -142,7 +142,7 @@ class Start:
 
     def hubs_beside(self, tool: str) -> frozenset[str]:
         """The addresses of the Hubs that surely do not sell a tool, by its name or key; none for what may mean any."""
-        from jecp_mcp.tools.publishing.naming import OWN_PREFIX
+        from jecp_mcp.tool_names import OWN_PREFIX
 
         name, named, _ = tool.partition(NAMED if NAMED in tool else NAMED_TOOL)
         every = self.settings.every_hub

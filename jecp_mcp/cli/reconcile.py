@@ -90,6 +90,7 @@ async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
     from jecp_mcp.cli.call_rows import of_hub_gone
     from jecp_mcp.cli.ledger_tasks import open_ledger
     from jecp_mcp.clock import SystemClock
+    from jecp_mcp.mandate.naming import Naming
     from jecp_mcp.mandate.states import HOLDING
 
     if given.settings.ledger.url is None and not given.ledger.exists():
@@ -102,8 +103,9 @@ async def calls_to_rule(given: Start) -> dict[str, list[dict[str, Any]]]:
         rows = [row for row in rows if row.source == given.settings.every_hub[given.asked_hub].base_url]
     needs: list[dict[str, Any]] = []
     found_out: list[dict[str, Any]] = []
+    naming = Naming.from_settings(given.settings)
     for row in rows:
-        told = _call_json(row, now)
+        told = _call_json(naming.row(row), now)
         if _needs_ruling(row, now):
             needs.append(told)
         else:

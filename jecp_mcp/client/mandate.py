@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from jecp_mcp.mandate.naming import Naming
 from jecp_mcp.settings import LedgerSettings, MandateSettings, Settings, load_settings, state_dir
 from jecp_mcp.settings.patterns import EVERYTHING_NAMED, Over, can_match
 from jecp_mcp.source_names import FIRST, NAMED
@@ -75,6 +76,12 @@ class Mandate:
         made.settings, made.ledger_settings = _usable(settings.mandate), settings.ledger
         made.server_settings = settings
         return made
+
+    def naming(self, hub: str) -> Naming:
+        """By which names its rules mean what is stored under others, for a program at the Hub of this address."""
+        known = self.server_settings
+        # The rules of one Hub hold for whichever the program buys from.
+        return Naming(((hub, ""),)) if known is None or not known.hubs else Naming.from_settings(known)
 
     def name_of(self, hub: str) -> str:
         """What the mandate's rules call a Hub, as `Offer.source_name`; its limits, allows and denies may name it.

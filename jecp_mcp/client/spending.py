@@ -42,6 +42,7 @@ from jecp_mcp.rails.jecp.payload import PaidBy
 from jecp_mcp.rails.jecp.rail import JecpRail
 from jecp_mcp.rails.jecp.stream import Listener
 from jecp_mcp.rails.registry import Rails, Way
+from jecp_mcp.tool_names import usual_name
 from jecp_mcp.wire.jecp import stream as wire
 from jecp_mcp.wire.jecp.ids import split_capability
 
@@ -158,7 +159,7 @@ class MandatedCalls:
         rail = _WatchedRail(hub, rail_of, seconds, clock, payment, x402)
         way = Way(rail=rail, sources=(), sells=(hub.origin,), account=account, witness=account)
         self._calls = Calls(
-            policy=Policy.from_settings(mandate.settings),
+            policy=Policy.from_settings(mandate.settings, mandate.naming(hub.origin)),
             ledger=self._ledger,
             rails=Rails((way,)),
             clock=clock,
@@ -255,7 +256,7 @@ class MandatedCalls:
     ) -> InvokeResult:
         token = _watch.set(watch)
         try:
-            purchase = Purchase(offer.key, offer, arguments, most, label)
+            purchase = Purchase(usual_name(offer.key), offer, arguments, most, label)
             end = await self._calls.pay(purchase, Caller(LOCAL, asker=watch if watch.can_ask else None))
         finally:
             _watch.reset(token)

@@ -68,6 +68,7 @@ class Offer:
         source: where it is on offer: its rail and its prices come from there.
         source_name: what the operator calls that source, which every key of its offers begins with; ``""`` for those
             whose keys need none.
+        known_as: what the source knows the action as, where the operator chose its name; ``""`` where that is its id.
     """
 
     capability: str
@@ -93,6 +94,7 @@ class Offer:
     extra: JSONObject = field(default_factory=nothing)
     source: str = ""
     source_name: str = ""
+    known_as: str = ""
 
     @property
     def key(self) -> str:
@@ -101,8 +103,8 @@ class Offer:
 
     @property
     def own_key(self) -> str:
-        """The same without what the operator calls the source: what it is there, whatever that is called."""
-        return f"{self.capability}:{self.action}"
+        """The same without what the operator calls the source or the action: what it is there, however called."""
+        return f"{self.capability}:{self.known_as or self.action}"
 
     @property
     def full_capability(self) -> str:

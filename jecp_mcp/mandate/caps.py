@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
-from jecp_mcp.domain.offers import Offer
+from jecp_mcp.mandate.naming import AS_STORED, Naming
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import LimitSettings, MandateSettings
-from jecp_mcp.settings.patterns import ids_of, matches
-from jecp_mcp.source_names import NAMED_TOOL
+from jecp_mcp.settings.patterns import matches
 
 _SETTING: dict[Window, str] = {
     Window.SESSION: "session_usdc",
@@ -34,18 +33,21 @@ class CapSet:
     """Caps that share one pattern.
 
     Attributes:
-        pattern: a glob over `names_of` an action; None for the general caps, which apply to every call.
+        pattern: a glob over `jecp_mcp.mandate.naming.names_of` an action; None for the general caps, which apply to
+            every call.
         per_call: the most one call may cost, micro-USDC, or None.
         windows: the most that may be counted in each window, micro-USDC.
+        naming: by which names the pattern means what is stored under others.
     """
 
     pattern: str | None
     per_call: MicroUSDC | None
     windows: tuple[tuple[Window, MicroUSDC], ...]
+    naming: Naming = AS_STORED
 
     @classmethod
-    def from_settings(cls, settings: MandateSettings | LimitSettings) -> CapSet:
-        """Read the caps of ``[mandate]`` or of one ``[[mandate.limits]]``."""
+    def from_settings(cls, settings: MandateSettings | LimitSettings, naming: Naming = AS_STORED) -> CapSet:
+        """Read the caps of ``[mandate]`` or of one ``[[mandate.limits]]``, by what things are called now."""
         windows = tuple(
             (window, MicroUSDC(limit))
             for window, setting in _SETTING.items()
@@ -53,7 +55,12 @@ class CapSet:
         )
         pattern = settings.match if isinstance(settings, LimitSettings) else None
         per_call = settings.per_call_usdc
-        return cls(pattern, None if per_call is None else MicroUSDC(per_call), windows)
+        return cls(pattern, None if per_call is None else MicroUSDC(per_call), windows, naming)
+
+    @property
+    def counted(self) -> str | None:
+        """The pattern as its meters have it."""
+        return None if self.pattern is None else self.naming.bind(self.pattern)
 
     def label(self, setting: str) -> str:
         """A cap in the operator's words, such as ``daily_usdc`` or ``limits[docs/*].daily_usdc``."""
@@ -75,16 +82,6 @@ class Capped(Protocol):
     def caps(self) -> tuple[CapSet, ...]:
         """The general caps, then those of each pattern."""
         ...
-
-
-def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
-    """What a pattern is matched against: the offer's key, its capability, and the tool's name.
-
-    Where these begin with the name of a source, also without it: a pattern that names none means every one.
-    """
-    if not offer.source_name:
-        return (offer.key, offer.capability, tool)
-    return (*ids_of(offer.key), tool, tool.removeprefix(f"{offer.source_name}{NAMED_TOOL}"))
 
 
 def tightest_per_call(caps: tuple[CapSet, ...], names: tuple[str, ...]) -> PerCallCap | None:
@@ -122,9 +119,10 @@ def _applying(caps: tuple[CapSet, ...], names: tuple[str, ...]) -> Iterator[CapS
 def _meters(caps: Iterable[CapSet], principal: str, session: str) -> tuple[Meter, ...]:
     meters: dict[str, Meter] = {}
     for one in caps:
+        pattern = one.counted
         for window, limit in one.windows:
-            key = meter_key(window, principal, one.pattern, session)
+            key = meter_key(window, principal, pattern, session)
             known = meters.get(key)
             if known is None or limit < known.limit:
-                meters[key] = Meter(key, window, limit, one.label(_SETTING[window]), principal, one.pattern)
+                meters[key] = Meter(key, window, limit, one.label(_SETTING[window]), principal, pattern)
     return tuple(meters.values())

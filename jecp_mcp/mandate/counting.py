@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
+from jecp_mcp.mandate.naming import fits
 from jecp_mcp.mandate.records import (
     CallRow,
     Counting,
@@ -29,7 +30,6 @@ from jecp_mcp.mandate.working_set import (
     WorkingSet,
 )
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.settings.patterns import matches
 
 FEED_AT_ONCE = 2_500
 """How many calls a meter that lags is fed in one transaction: other callers wait meanwhile."""
@@ -208,8 +208,8 @@ class Meters:
 
 
 def applies(state: MeterState, names: tuple[str, ...]) -> bool:
-    """Whether a meter's pattern fits one of a call's names."""
-    return state.pattern is None or matches(state.pattern, names)
+    """Whether a meter's pattern fits one of a stored call's names."""
+    return state.pattern is None or fits(state.pattern, names)
 
 
 def counts(state: MeterState, call: Call | CallRow) -> bool:

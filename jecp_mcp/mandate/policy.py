@@ -14,8 +14,9 @@ from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.domain.quotes import Quote, QuoteKind
 from jecp_mcp.domain.refusals import Refusal
-from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, names_of, tightest_per_call
+from jecp_mcp.mandate.caps import CapSet, PerCallCap, meters_for, tightest_per_call
 from jecp_mcp.mandate.codes import DENIED_BY_POLICY, MANDATE_EXPIRED, PER_CALL_LIMIT, PRICE_UNKNOWN
+from jecp_mcp.mandate.naming import AS_STORED, Naming, names_of
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.money import ZERO, MicroUSDC, format_usdc
 from jecp_mcp.settings import MandateSettings
@@ -50,6 +51,7 @@ class Policy:
         approve_new_payees: whether the first purchase from a provider needs a person's approval.
         raise_limits_in_host: whether a person in the host may let one call past a full limit.
         expires_at: the mandate ends at this instant.
+        naming: by which names the patterns mean what is stored under others.
     """
 
     caps: tuple[CapSet, ...]
@@ -60,12 +62,16 @@ class Policy:
     expires_at: UnixMs | None
     approve_new_payees: bool = False
     raise_limits_in_host: bool = False
+    naming: Naming = AS_STORED
 
     @classmethod
-    def from_settings(cls, settings: MandateSettings) -> Policy:
-        """Read ``[mandate]`` with its ``[[mandate.limits]]``."""
+    def from_settings(cls, settings: MandateSettings, naming: Naming = AS_STORED) -> Policy:
+        """Read ``[mandate]`` with its ``[[mandate.limits]]``, by what sources and payees are called now."""
         return cls(
-            caps=(CapSet.from_settings(settings), *map(CapSet.from_settings, settings.limits)),
+            caps=(
+                CapSet.from_settings(settings, naming),
+                *(CapSet.from_settings(one, naming) for one in settings.limits),
+            ),
             allow=settings.allow,
             deny=settings.deny,
             unknown_price=None if settings.unknown_price == "deny" else MicroUSDC(settings.unknown_price),
@@ -73,6 +79,7 @@ class Policy:
             expires_at=None if settings.expires_at is None else UnixMs(settings.expires_at),
             approve_new_payees=settings.approve_new_payees,
             raise_limits_in_host=settings.raise_limits_in_host,
+            naming=naming,
         )
 
     def allows_all_like(self, key: str) -> bool:
@@ -90,7 +97,7 @@ class Policy:
         """Every reason why an offer is not bought at any price.
 
         Args:
-            names: what patterns are matched against (`jecp_mcp.mandate.caps.names_of`).
+            names: what patterns are matched against (`jecp_mcp.mandate.naming.names_of`).
             key: the offer's.
             now: the instant of the decision.
         """

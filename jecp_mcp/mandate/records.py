@@ -28,8 +28,9 @@ class Meter:
         limit: the most that may be counted in the window, micro-USDC.
         label: the cap in the operator's words, such as ``daily_usdc`` or ``limits[docs/*].hourly_usdc``.
         principal: whose calls it counts.
-        pattern: the glob over a call's names that it counts; None counts every call of the principal. A meter that is
-            new counts what its window already holds.
+        pattern: the glob over a call's names that it counts, with what it means by a name
+            (`jecp_mcp.mandate.naming.Naming.bind`); None counts every call of the principal. A meter that is new counts
+            what its window already holds.
     """
 
     key: str
@@ -52,7 +53,7 @@ class Reservation:
         payee: the identity that earns the money, to which approvals bind.
         source: where the offer comes from.
         offer: the offer's key within its source.
-        names: what patterns of limits are matched against.
+        names: what patterns of limits are matched against (`jecp_mcp.mandate.naming.stored_names`).
         version: the version or other pin of the offer that is bought.
         fingerprint: hash of principal, offer and arguments; at most one open call carries it.
         kind: what kind of price `quoted` is (`jecp_mcp.domain.quotes.QuoteKind`).

@@ -10,6 +10,12 @@ from pydantic import AfterValidator, Field, model_validator
 from jecp_mcp.settings.fields import Amount, Section, Whole, Words
 from jecp_mcp.settings.merchants import read_place
 
+SOURCE: Final = "ajp"
+"""Where the hires of agents are on offer."""
+
+CAPABILITY: Final = "ajp/hire"
+"""What the hires of listed agents belong to in the mandate: ``ajp/hire:<name>``."""
+
 _DOMAIN: Final = "provenance:domain:"
 AGENT_ID: Final = r"^provenance:(?:domain|github):[A-Za-z0-9._~:/-]{1,200}$"
 """The form of an agent's id."""
@@ -121,6 +127,11 @@ class AjpSettings(Section):
     on_standing_unavailable: Literal["deny", "allow"] = "deny"
     grace_seconds: Whole = Field(default=60, ge=1, le=86_400)
     max_result_bytes: Whole = Field(default=1_048_576, ge=1_024, le=10_485_760)
+
+    @property
+    def named_payees(self) -> tuple[tuple[str, str, str], ...]:
+        """The source of each listed agent's offer, its key there, and its key by the name that the agent is given."""
+        return tuple((SOURCE, f"{CAPABILITY}:{agent.id}", f"{CAPABILITY}:{agent.name}") for agent in self.agents)
 
     @property
     def loopback(self) -> bool:

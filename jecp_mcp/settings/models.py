@@ -347,6 +347,16 @@ class Settings(Section):
         """The Hubs by name, in their order; that of ``[hub]``, which is called by none, under ``""``."""
         return {"": self.hub, **{one.name: one for one in self.hubs}}
 
+    @property
+    def named_sources(self) -> tuple[tuple[str, str], ...]:
+        """The address and the name of each Hub."""
+        return tuple((hub.base_url, name) for name, hub in self.every_hub.items())
+
+    @property
+    def named_payees(self) -> tuple[tuple[str, str, str], ...]:
+        """Each offer that the operator gave a name: its source, its key there, and its key by that name."""
+        return self.ajp.named_payees
+
     @model_validator(mode="after")
     def _pays_each_merchant_by_one_road(self) -> Self:
         for one in self.flow402.merchants:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
-from jecp_mcp import DeniedByMandateError, JecpClient, Mandate, SpendingLimitError
+from jecp_mcp import CallInDoubtError, DeniedByMandateError, JecpClient, Mandate, SpendingLimitError
 from jecp_mcp.mandate.opening import open_ledger
-from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of, sandbox
+from tests.acceptance.roads import LEGACY, Road, SandboxHub, connect, error_of, sandbox, server_env
 
 pytestmark = pytest.mark.anyio
 
@@ -123,3 +126,47 @@ async def test_a_call_in_doubt_is_not_bought_again_by_a_program_nor_once_its_hub
         async with at(agent, mandate) as hub:
             assert (await hub.invoke(*COUNT, one)).output["words"] == 7
     assert len(agent.books()["transactions"]) == 2, "what was paid for once was not bought again"
+
+
+@pytest.mark.slow
+async def test_a_limit_of_a_hub_counts_and_reconcile_shows_what_was_bought_while_it_was_called_otherwise(
+    eu: SandboxHub, tmp_path: Path
+) -> None:
+    agent = eu.new_agent()
+    for name in ("eu", "de"):
+        bounded = f'allow = ["{name}::*"]\n[[mandate.limits]]\nmatch = "{name}::*"\ndaily_usdc = "0.0005"\n'
+        mandate = Mandate.from_settings(settings(tmp_path, agent.url, bounded, name=name), state=tmp_path)
+        async with at(agent, mandate) as hub:
+            if name == "eu":
+                agent.fault("text-stats", "drop_before", times=100)
+                with pytest.raises(CallInDoubtError):
+                    await hub.invoke(*COUNT, {"text": "one"})
+            with pytest.raises(SpendingLimitError) as full:
+                await hub.invoke(*COUNT, {"text": "two"})
+        assert full.value.details["limit"] == f"limits[{name}::*].daily_usdc"
+    agent.http.delete("/sandbox/faults")
+    command = [sys.executable, "-m", "jecp_mcp", "reconcile", "--json", "--state-dir", str(tmp_path)]
+    given = {"JECP_MCP_CONFIG": str(tmp_path / "de.toml")}
+    env = server_env("https://jecp.dev", "agent_first", "jdb_ak_first") | given
+    told = json.loads((await anyio.run_process(command, env=env, check=False)).stdout)
+    (call,) = [*told["needs_ruling"], *told["still_found_out"]]
+    assert (call["offer"], call["tool"]) == ("de::text-stats:count", "de__text-stats_count")
+
+
+@pytest.mark.slow
+async def test_a_limit_of_the_server_that_names_a_tool_counts_what_a_program_bought(
+    eu: SandboxHub, tmp_path: Path
+) -> None:
+    agent, state = eu.new_agent(), tmp_path / "state"
+    config = tmp_path / "tool.toml"
+    config.write_text('[[mandate.limits]]\nmatch = "text-stats_*"\ndaily_usdc = "0.001"\n', encoding="utf-8")
+    state.mkdir(mode=0o700)
+    async with at(agent, Mandate(state / "ledger.sqlite")) as hub:
+        for word in ("one", "two"):
+            await hub.invoke(*COUNT, {"text": word})
+    given = {"config": str(config), "tools__mode": "search"}
+    async with connect(Road("stdio", LEGACY), agent, state, settings=given) as server:
+        asked = {"tool": "text-stats_count", "arguments": {"text": "three"}}
+        refused = error_of(await server.call_tool("jecp_call", asked))
+    assert refused["error"]["code"] == "LIMIT_REACHED", refused
+    assert len(agent.books()["transactions"]) == 2

@@ -13,6 +13,7 @@ from jecp_mcp.clock import iso
 from jecp_mcp.domain.purchases import LOCAL
 from jecp_mcp.errors import LedgerError, SettingsError
 from jecp_mcp.mandate.caps import standing_meters
+from jecp_mcp.mandate.naming import Naming, pattern_of
 from jecp_mcp.mandate.opening import open_for_reading
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import CallRow, MeterReading
@@ -37,7 +38,7 @@ async def budget_findings(given: Start) -> list[Finding]:
     """
     if given.settings.ledger.url is None and not given.ledger.is_file():
         return []
-    policy = Policy.from_settings(given.settings.mandate)
+    policy = Policy.from_settings(given.settings.mandate, Naming.from_settings(given.settings))
     ledger = open_for_reading(given.settings.ledger, given.ledger)
     try:
         meters = standing_meters(policy, principal=LOCAL, session=ledger.session)
@@ -84,7 +85,8 @@ def _used_up(given: Start, readings: Sequence[MeterReading]) -> Iterator[Finding
         # A limit of nothing is what the operator wants.
         if one.used < one.meter.limit or not one.meter.limit:
             continue
-        pattern, limit = one.meter.pattern, format_usdc(one.meter.limit)
+        limit = format_usdc(one.meter.limit)
+        pattern = one.meter.pattern and pattern_of(one.meter.pattern)
         what = f"mandate.{one.meter.label} is used up: {format_usdc(one.used)} of {limit} USDC"
         money = f"nothing{'' if pattern is None else f' of {pattern}'} is bought that costs anything"
         mend = f"whoever runs this raises it ({given.commands.line('config')} says where it was set)"

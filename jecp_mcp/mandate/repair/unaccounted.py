@@ -13,6 +13,7 @@ from operator import attrgetter
 
 from jecp_mcp.clock import UnixMs
 from jecp_mcp.mandate.counting import counts
+from jecp_mcp.mandate.naming import pattern_of
 from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.mandate.states import counted_amount
 from jecp_mcp.mandate.windows import SLOT_MS, slot_start
@@ -52,8 +53,8 @@ class Unexplained:
 
     def names(self, principal: str) -> tuple[str, ...]:
         """Names by which a call whose own are lost counts towards every limit that there was for a principal."""
-        patterns = {state.pattern for state in self._states.values() if state.principal == principal}
-        return tuple(sorted(filter(None, patterns)))
+        states = self._states.values()
+        return tuple(sorted({pattern_of(one.pattern) for one in states if one.principal == principal and one.pattern}))
 
     def rest(self, now: UnixMs) -> list[Part]:
         """What is left, oldest first."""

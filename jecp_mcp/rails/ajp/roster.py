@@ -7,10 +7,8 @@ from typing import Any, Final
 
 from jecp_mcp.domain.offers import Offer
 from jecp_mcp.errors import WireError
-from jecp_mcp.settings.ajp import AgentSettings, AjpSettings
+from jecp_mcp.settings.ajp import CAPABILITY, AgentSettings, AjpSettings
 
-CAPABILITY: Final = "ajp/hire"
-"""What the hires of listed agents belong to in the mandate: ``ajp/hire:<name>``."""
 UNLISTED: Final = ("ajp", "hire")
 """The capability and action by which an agent is hired that stands in no settings."""
 
@@ -51,6 +49,10 @@ class Roster:
         """
         found = self._by_id(agent_id) if name == agent_id else self._listed.get(name)
         if found is None or found.id != agent_id:
+            # It may be called otherwise since.
+            others = [agent for agent in self._listed.values() if agent.id == agent_id]
+            found = others[0] if len(others) == 1 else None
+        if found is None:
             raise WireError(_GONE)
         return found
 

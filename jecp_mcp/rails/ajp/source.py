@@ -16,10 +16,9 @@ from jecp_mcp.clock import Clock
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.ajp.payload import SCHEMA
-from jecp_mcp.rails.ajp.roster import CAPABILITY, UNLISTED
-from jecp_mcp.settings.ajp import AGENT_ID, AgentSettings, AjpSettings
+from jecp_mcp.rails.ajp.roster import UNLISTED
+from jecp_mcp.settings.ajp import AGENT_ID, CAPABILITY, SOURCE, AgentSettings, AjpSettings
 
-SOURCE: Final = "ajp"
 _REFRESH_SECONDS: Final = 3_600.0
 
 
@@ -73,6 +72,7 @@ def _offer(agent: AgentSettings) -> Offer:
         input_schema=_schema(agent),
         timeout_ms=agent.max_seconds * 1000,
         source=SOURCE,
+        known_as=agent.id,
     )
 
 

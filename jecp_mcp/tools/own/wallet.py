@@ -23,7 +23,8 @@ from jecp_mcp.domain.purchases import Principal
 from jecp_mcp.domain.quotes import QuoteKind
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.caps import meters_for, names_of
+from jecp_mcp.mandate.caps import meters_for
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.mandate.policy import Policy, bound, objections
 from jecp_mcp.mandate.records import CallRow, MeterReading
 from jecp_mcp.mandate.states import CHARGED, FREE, HOLDING, OPEN

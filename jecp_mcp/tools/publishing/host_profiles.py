@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Final, get_args
 
 from jecp_mcp.settings import HostProfile, ToolSettings
-from jecp_mcp.tools.publishing.naming import LONGEST_NAME, NAME_LENGTH
+from jecp_mcp.tool_names import NAME_LENGTH
+from jecp_mcp.tools.publishing.naming import LONGEST_NAME
 
 
 class Dialect(Enum):

@@ -13,32 +13,20 @@ to the action, whoever uses it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-NAME_LENGTH: Final = 48
-"""The longest name: hosts allow 60 to 64 characters for the server's and the tool's name together."""
+from jecp_mcp.tool_names import GRAMMAR, HASH_LENGTHS, NAME_LENGTH, hashed_name, plain_name
 
 LONGEST_NAME: Final = 128
 """What the protocol itself allows (MCP, tools: names)."""
 
-OWN_PREFIX: Final = "jecp_"
-"""Names of the bridge's own tools begin so; no foreign name ever does."""
-
 REMEMBERED: Final = 20_000
 """The most names of vanished actions kept from being given again."""
 
-_HASH_LENGTHS: Final = (8, 16, 32)
-_FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
-_SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
-_GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9]*::)?(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
 _BETWEEN_IDS: Final = "/.:"
 _SLASHES: Final = str.maketrans(dict.fromkeys(_BETWEEN_IDS, "/"))
-_JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
 
 
 def split_version(text: str) -> tuple[str, str | None]:
@@ -160,11 +148,11 @@ class Names:
 
     def _other(self, key: str, usual: str, length: int) -> str:
         if length >= NAME_LENGTH:
-            whole = plain_name(key, length) if _GRAMMAR.fullmatch(key) and plain_name(key) is None else None
+            whole = plain_name(key, length) if GRAMMAR.fullmatch(key) and plain_name(key) is None else None
             return whole if whole is not None and self._take(whole, key) else usual
         if len(usual) <= length:
             return usual
-        for digits in _HASH_LENGTHS[:2]:
+        for digits in HASH_LENGTHS[:2]:
             hashed = hashed_name(key, digits, length)
             if self._take(hashed, key):
                 return hashed
@@ -173,9 +161,9 @@ class Names:
     def _name(self, key: str, plain: str | None, *, alone: bool) -> str:
         if (before := self._by_key.get(key)) is not None:
             return before
-        if plain is not None and (alone or _GRAMMAR.fullmatch(key)) and self._take(plain, key):
+        if plain is not None and (alone or GRAMMAR.fullmatch(key)) and self._take(plain, key):
             return plain
-        for length in _HASH_LENGTHS:
+        for length in HASH_LENGTHS:
             hashed = hashed_name(key, length)
             if self._take(hashed, key):
                 return hashed
@@ -191,27 +179,3 @@ class Names:
         gone = (name for name, key in self._given.items() if key not in self._by_key)
         for name in [name for name, _ in zip(gone, range(excess), strict=False)]:
             del self._given[name]
-
-
-def plain_name(key: str, most: int = NAME_LENGTH) -> str | None:
-    """The name that loses nothing of an action key, or None when none has at most `most` characters."""
-    name = key.translate(_JOINTS)
-    if len(name) > most or not _SOUND.fullmatch(name) or name.lower().startswith(OWN_PREFIX):
-        return None
-    return name
-
-
-def hashed_name(key: str, length: int = _HASH_LENGTHS[0], most: int = NAME_LENGTH) -> str:
-    """The name of an action key that has no plain one: what fits of it, and `length` base-32 digits of its SHA-256.
-
-    Args:
-        most: how many characters it may have.
-    """
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-    suffix = base64.b32encode(digest)[:length].decode("ascii").lower()
-    # Some model APIs want a letter first.
-    stem = _FOREIGN.sub("-", key.translate(_JOINTS)[: NAME_LENGTH * 2]).lstrip("_-0123456789")
-    if stem.lower().startswith(OWN_PREFIX):
-        stem = f"by_{stem}"
-    stem = stem[: most - length - 1].rstrip("_-") or "action"
-    return f"{stem}_{suffix}"

@@ -20,7 +20,7 @@ from jecp_mcp.server.elicitation import Askers
 from jecp_mcp.server.list_changed import ListChangedNotifier
 from jecp_mcp.server.mcp_server import build_server
 from jecp_mcp.settings import ToolSettings
-from jecp_mcp.tools.publishing.naming import hashed_name
+from jecp_mcp.tool_names import hashed_name
 from tests.contract.tools.shop import ACTIONS, INVOICE, SCHEMA, SUMMARY, Shop, catalog, opened
 
 pytestmark = pytest.mark.anyio

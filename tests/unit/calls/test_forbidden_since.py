@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from jecp_mcp.calls import codes
 from jecp_mcp.calls.ports import Caller, Charge
 from jecp_mcp.domain.outcomes import Entry, Mark, Outcome
 from jecp_mcp.domain.purchases import LOCAL
+from jecp_mcp.mandate.naming import Naming
 from jecp_mcp.mandate.states import State
 from jecp_mcp.rails.base import Journal, OpenCall, Progress, StoredRequest
 from jecp_mcp.settings import MandateSettings
 from tests.unit.calls.test_pipeline import (
+    ACTION,
     PRICE,
     ScriptedRail,
     StillClock,
@@ -101,3 +104,40 @@ async def test_what_its_payee_took_on_is_asked_for_all_the_same(
         found = await calls.resolve(str(lost.call_id))
     assert found is not None
     assert (found.charge, len(rail.sent)) == (Charge.YES, 1)
+
+
+EU = replace(ACTION, source_name="eu")
+NOW = Naming(((ACTION.source, "de"), ("https://other.example", "")))
+"""The settings call the source of `ACTION` de by now."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["de::*", "de::docs/invoice:create", "de__docs_*", "*::docs/*"])
+async def test_what_is_denied_by_the_name_of_today_is_not_sent_again(tmp_path: Path, pattern: str) -> None:
+    clock, allow = StillClock(), ["*", "*::*"]
+    async with opened(tmp_path, always_lost, clock=clock, mandate=mandate(allow=allow)) as (calls, _, _ledger):
+        lost = await calls.pay(replace(buying(), tool="eu__docs_invoice_create", offer=EU), Caller(LOCAL))
+    denying = mandate(allow=allow, deny=[pattern])
+    async with opened(tmp_path, always_charged, clock=clock, mandate=denying, naming=NOW) as (calls, rail, ledger):
+        asked = await calls.resolve(str(lost.call_id))
+        row = await settled(ledger, lost)
+    assert asked is not None
+    assert asked.refusal is not None
+    assert (asked.refusal.details["because"], row.state, rail.sent) == ("DENIED_BY_POLICY", State.IN_DOUBT, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", [{"allow": ["de::*"]}, {"allow": ["*", "*::*"], "deny": ["hub::*", "us::*"]}])
+async def test_what_is_allowed_by_the_name_of_today_is_found_out(tmp_path: Path, rules: dict[str, list[str]]) -> None:
+    clock = StillClock()
+    allowing = mandate(allow=["eu::*"])
+    async with opened(tmp_path, always_lost, clock=clock, mandate=allowing) as (calls, _, _ledger):
+        lost = await calls.pay(replace(buying(), tool="eu__docs_invoice_create", offer=EU), Caller(LOCAL))
+    async with opened(tmp_path, always_charged, clock=clock, mandate=mandate(**rules), naming=NOW) as (
+        calls,
+        _,
+        _ledger,
+    ):
+        found = await calls.resolve(str(lost.call_id))
+    assert found is not None
+    assert found.charge is Charge.YES

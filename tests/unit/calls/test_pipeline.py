@@ -22,6 +22,7 @@ from jecp_mcp.domain.purchases import LOCAL, Purchase
 from jecp_mcp.domain.refusals import Refusal
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate.ledger import Ledger
+from jecp_mcp.mandate.naming import Naming
 from jecp_mcp.mandate.opening import open_ledger
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.states import State
@@ -108,13 +109,18 @@ def buying(**arguments: Any) -> Purchase:
 
 @asynccontextmanager
 async def opened(
-    path: Path, script: Script, *, clock: StillClock | None = None, mandate: MandateSettings | None = None
+    path: Path,
+    script: Script,
+    *,
+    clock: StillClock | None = None,
+    mandate: MandateSettings | None = None,
+    naming: Naming | None = None,
 ) -> AsyncIterator[tuple[Calls, ScriptedRail, Ledger]]:
     clock = clock or StillClock()
     ledger = open_ledger(path / "ledger.sqlite", clock=clock)
     rail, ids = ScriptedRail(script), itertools.count(1)
     calls = Calls(
-        policy=Policy.from_settings(mandate or MandateSettings(daily_usdc="1.00")),
+        policy=Policy.from_settings(mandate or MandateSettings(daily_usdc="1.00"), naming or Naming()),
         ledger=ledger,
         rails=alone(rail),
         clock=clock,

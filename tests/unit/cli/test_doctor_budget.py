@@ -47,13 +47,13 @@ def test_a_limit_for_good_and_one_of_a_pattern_are_told_as_they_are(
 ) -> None:
     bought(state, call_id="call_1", price=50_000, charged=50_000)
     monkeypatch.setenv("JECP_MCP_MANDATE__TOTAL_USDC", "0.04")
-    limits = [{"match": "docs/*", "daily_usdc": "0.02"}, {"match": "other/*", "daily_usdc": "0"}]
+    limits = [{"match": "hub::docs/*", "daily_usdc": "0.02"}, {"match": "other/*", "daily_usdc": "0"}]
     monkeypatch.setenv("JECP_MCP_MANDATE__LIMITS", json.dumps(limits))
     for_good, pattern = used_up(doctor)
     assert for_good["what"].startswith("mandate.total_usdc is used up: 0.05 of 0.04 USDC")
     assert "until" not in for_good["money"] + for_good["mend"]
-    assert pattern["what"].startswith("mandate.limits[docs/*].daily_usdc is used up")
-    assert pattern["money"].startswith("nothing of docs/* is bought that costs anything until ")
+    assert pattern["what"].startswith("mandate.limits[hub::docs/*].daily_usdc is used up")
+    assert pattern["money"].startswith("nothing of hub::docs/* is bought that costs anything until ")
 
 
 def test_an_empty_wallet_is_found_with_the_command_that_fills_it(

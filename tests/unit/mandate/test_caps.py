@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, names_of, standing_meters, tightest_per_call
+from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, standing_meters, tightest_per_call
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window

@@ -8,7 +8,8 @@ import pytest
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.outcomes import Verdict
 from jecp_mcp.errors import LedgerError
-from jecp_mcp.mandate.caps import CapSet, meters_for, names_of
+from jecp_mcp.mandate.caps import CapSet, meters_for
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.mandate.records import Admitted, Conclusion, Meter, OverLimit
 from jecp_mcp.mandate.sqlite import ledger as sqlite
 from jecp_mcp.mandate.sqlite import store

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.errors import SettingsError
-from jecp_mcp.mandate.caps import names_of
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.settings import (
     MandateSettings,

@@ -5,7 +5,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jecp_mcp.tools.publishing.naming import Names, hashed_name, plain_name
+from jecp_mcp.tool_names import hashed_name, plain_name
+from jecp_mcp.tools.publishing.naming import Names
 
 KEYS = st.one_of(
     st.from_regex(r"[a-z][a-z0-9-]{0,40}/[a-z][a-z0-9-]{0,40}:[a-z][a-z0-9-]{0,40}", fullmatch=True),

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.errors import WireError
-from jecp_mcp.mandate.caps import names_of
+from jecp_mcp.mandate.naming import names_of
 from jecp_mcp.rails.paid_http.request import MAX_BODY, MAX_HEADERS, identity_of, listed_by, read_request
 from jecp_mcp.settings.merchants import read_place
 
