@@ -330,8 +330,7 @@ def _action_json(bridge: Bridge, action: Offer, aside: str | None) -> dict[str, 
     from jecp_mcp.tools.publishing.cleaning import clean, provider_of, provider_words, title_of
     from jecp_mcp.tools.publishing.pricing import metering, price_kind
 
-    name = bridge.registry.name_of(action)
-    price = action.price
+    name, price = bridge.registry.name_of(action), action.price
     metered = price.amount is not None and price.metered
     cap = tightest_per_call(bridge.policy.caps, names_of(action, name or ""))
     return {
