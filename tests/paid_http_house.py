@@ -30,12 +30,15 @@ TEXT = {"text": "A short text about nothing in particular. It has two sentences.
 
 
 class TurnedClock(SystemClock):
-    """The machine's clock, moved by `ahead` seconds."""
+    """The machine's clock, once `ahead` seconds more have passed."""
 
     ahead = 0
 
     def now(self) -> UnixMs:
         return UnixMs(super().now() + self.ahead * 1000)
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
 
 CHARGED = frozenset({"settled", "reconciled_charged"})

@@ -20,7 +20,7 @@ from jecp_mcp.rails.registry import Rails
 def wish_of(purchase: Purchase) -> Wish:
     """The wish for it where no rail sells it."""
     nobody: Any = None
-    return Orders(nobody, nobody, Rails([]), nobody).wish(purchase, LOCAL)
+    return Orders(nobody, nobody, Rails([]), nobody, nobody).wish(purchase, LOCAL)
 
 
 def test_equal_calls_have_the_same_fingerprint_in_every_version_of_the_program() -> None:
