@@ -52,7 +52,11 @@ def price_note(offer: Offer, most: MicroUSDC) -> str:
     price = offer.price
     if price.amount is None:
         return price_words(offer, most)
-    return "at most" if price.bounded else f"{metering(price)}; at most {format_usdc(most)} USDC per call"
+    if price.bounded:
+        return "at most"
+    # The listed price of what is metered is what its payee wants to be let have at the least.
+    least = f"; max_usdc no less than {format_usdc(price.amount)}" if price.amount else ""
+    return f"{metering(price)}; at most {format_usdc(most)} USDC per call{least}"
 
 
 def price_kind(price: Price) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
-from jecp_mcp.tools.publishing.pricing import price_words
+from jecp_mcp.tools.publishing.pricing import price_note, price_words
 
 BASE = MicroUSDC(5_000)
 RATES = {"output_per_token_usdc": Decimal("0.000004"), "input_per_token_usdc": Decimal("1E-6")}
@@ -43,6 +43,20 @@ def metered(rates: dict[str, Any], model: str | None = "per_token") -> Offer:
 )  # fmt: skip
 def test_a_price_says_its_rates_and_units_and_its_most(one: Offer, most: int | None, words: str) -> None:
     assert price_words(one, None if most is None else MicroUSDC(most)) == words
+
+
+@pytest.mark.parametrize(
+    ("price", "note"),
+    [
+        (Price(BASE, "per_token", rates=RATES, metered=True),
+         "0.000001 USDC per input token, 0.000004 per output token; at most 0.25 USDC per call; max_usdc no less than 0.005"),
+        (Price(MicroUSDC(0), "per_second", metered=True), "per second; at most 0.25 USDC per call"),
+        (Price(None), "Price unknown, at most 0.25 USDC per call"),
+    ],
+)  # fmt: skip
+def test_a_model_is_told_beside_a_price_how_it_grows_and_between_which_bounds(price: Price, note: str) -> None:
+    """What `max_usdc` below the listed price comes to is refused, which nobody needs to find out by trying."""
+    assert price_note(offer(price), MicroUSDC(250_000)) == note
 
 
 @pytest.mark.parametrize(
