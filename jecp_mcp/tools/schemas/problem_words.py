@@ -113,7 +113,7 @@ def explain(error: ValidationError, schema: Mapping[str, Any], *, name: str | No
     kind, keyword = type(error.kind).__name__, str(error.schema_path[-1]) if error.schema_path else ""
     template = TEMPLATES.get(f"{kind}.{keyword}") or TEMPLATES[kind]
     words = template.reason.format_map(_Fields(error, schema, name))
-    return Told(clean(words, _REASON_LENGTH, one_line=True), template.lacking, template.schema)
+    return Told(clean(words, _REASON_LENGTH, exact=True), template.lacking, template.schema)
 
 
 class _Fields(dict[str, str]):
@@ -200,5 +200,5 @@ class _Fields(dict[str, str]):
 
 
 def _short(value: object) -> str:
-    """A part of a schema as JSON, or the beginning of it."""
-    return clean(json.dumps(value, ensure_ascii=False, default=str), _PART_LENGTH, one_line=True)
+    """A part of a schema as JSON, or the beginning of it, with all of its spaces: in a pattern they count."""
+    return clean(json.dumps(value, ensure_ascii=False, default=str), _PART_LENGTH, exact=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 import jsonschema_rs
@@ -123,6 +124,13 @@ def test_the_nearest_name_is_found_behind_a_reference_and_within_alternatives() 
     assert {one.pointer: one.reason.rpartition(" ")[2].rstrip(")") for one in found} == {
         "/a/qualty": '"quality"', "/b": "follows", "/b/curency": '"currency"',
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("said", [{"pattern": "^A  [0-9]$"}, {"const": "A  1"}, {"enum": ["A  1", "A   2"]}])
+def test_spaces_that_count_are_all_told(said: dict[str, Any]) -> None:
+    [found] = problems(said, "A 1")
+    [wanted] = said.values()
+    assert all(json.dumps(one) in found.reason for one in (wanted if isinstance(wanted, list) else [wanted]))
 
 
 def test_many_allowed_values_are_told_in_part() -> None:
