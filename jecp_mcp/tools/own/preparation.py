@@ -257,7 +257,7 @@ def _left_to_hub(left: Sequence[str]) -> list[Issue]:
 
 
 def _argument(problem: Problem, schema: Mapping[str, Any]) -> Issue:
-    issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, exact=True), location=problem.pointer)
+    issue = _issue(INVALID_ARGUMENTS, clean(problem.reason, _REASON, one_line=True), location=problem.pointer)
     expected = _schema_at(schema, problem.pointer) if problem.schema else {}
     if expected:
         issue["suggested_fix"] = f"Give {problem.pointer or 'an object'} as {jsontext.dumps(expected).decode()}."

@@ -31,7 +31,6 @@ _STACKED_MARKS: Final = (
 )
 _LINE_BREAK: Final = re.compile("\r\n|[\r\x85\u2028\u2029]")
 _BLANK_RUN: Final = re.compile(r"[^\S\n]+")
-_BLANK: Final = re.compile(r"\s")
 _EMPTY_LINES: Final = re.compile(r" ?\n ?(?:\n ?)+")
 # IDNA takes the next three for dots (RFC 3490 §3.1); the last two are dots by compatibility, as browsers map them.
 _DOTS: Final = ".\u3002\uff0e\uff61\u2024\ufe52"
@@ -75,7 +74,7 @@ def hides_something(text: str) -> bool:
     return not (text.isascii() and text.isprintable()) and _invisible().search(text) is not None
 
 
-def clean(text: object, limit: int, *, one_line: bool = False, exact: bool = False) -> str:
+def clean(text: object, limit: int, *, one_line: bool = False) -> str:
     """Text that shows everything it says.
 
     Normalised to NFC; without control, bidirectional, zero-width, tag, private-use or variation characters and lone
@@ -86,7 +85,6 @@ def clean(text: object, limit: int, *, one_line: bool = False, exact: bool = Fal
         text: what a stranger sent.
         limit: the most characters to return.
         one_line: turn line breaks into spaces, so that the text cannot begin a line of its own.
-        exact: keep spaces that follow each other, as those of a pattern do; on one line.
     """
     if not isinstance(text, str):
         return ""
@@ -99,10 +97,7 @@ def clean(text: object, limit: int, *, one_line: bool = False, exact: bool = Fal
         text = unicodedata.normalize("NFC", re.sub(_STACKED_MARKS, r"\1", _invisible().sub("", text)))
     # NFC may bring two marks together that an invisible character stood between; it never makes one invisible.
     text = _invisible().sub("", text)
-    if exact:
-        text = _BLANK.sub(" ", text).strip()
-    else:
-        text = " ".join(text.split()) if one_line else _EMPTY_LINES.sub("\n\n", _BLANK_RUN.sub(" ", text)).strip()
+    text = " ".join(text.split()) if one_line else _EMPTY_LINES.sub("\n\n", _BLANK_RUN.sub(" ", text)).strip()
     if cut or len(text) > limit:
         return text[: limit - 1].rstrip() + "…"
     return text

@@ -7,6 +7,7 @@ private: only how much of it there is. One table has all of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,7 +23,7 @@ _PART_LENGTH: Final = 60
 _MOST_OPTIONS: Final = 12
 _OPTIONS_LENGTH: Final = 180
 _MOST_NEAR: Final = 200
-
+_SPACE_AGAIN: Final = re.compile("(?<= ) ")
 
 _JSON_TYPES: Final[tuple[tuple[type, str], ...]] = (
     (type(None), "null"), (bool, "boolean"), (int, "integer"), (str, "string"), (dict, "object"), (list, "array"),
@@ -113,7 +114,7 @@ def explain(error: ValidationError, schema: Mapping[str, Any], *, name: str | No
     kind, keyword = type(error.kind).__name__, str(error.schema_path[-1]) if error.schema_path else ""
     template = TEMPLATES.get(f"{kind}.{keyword}") or TEMPLATES[kind]
     words = template.reason.format_map(_Fields(error, schema, name))
-    return Told(clean(words, _REASON_LENGTH, exact=True), template.lacking, template.schema)
+    return Told(clean(words, _REASON_LENGTH, one_line=True), template.lacking, template.schema)
 
 
 class _Fields(dict[str, str]):
@@ -200,5 +201,9 @@ class _Fields(dict[str, str]):
 
 
 def _short(value: object) -> str:
-    """A part of a schema as JSON, or the beginning of it, with all of its spaces: in a pattern they count."""
-    return clean(json.dumps(value, ensure_ascii=False, default=str), _PART_LENGTH, exact=True)
+    """A part of a schema as JSON, or the beginning of it.
+
+    A space behind a space is escaped: in a pattern or a value they count, and what shows a refusal runs them together.
+    """
+    text = _SPACE_AGAIN.sub(r"\\u0020", json.dumps(value, ensure_ascii=False, default=str))
+    return clean(text, _PART_LENGTH, one_line=True)

@@ -43,22 +43,20 @@ def test_text_is_normalised_bounded_and_marked_as_cut():
 def test_lines_are_kept_or_joined_as_asked():
     assert clean(" a \r\n\r\n\r\n b\t c\u2028d ", 50) == "a\n\nb c\nd"
     assert clean(" a \r\n b\u2029c\x85d\x0b", 50, one_line=True) == "a b c d"
-    assert clean(" a  b\r\nc \x0b d ", 50, exact=True) == "a  b c  d"
 
 
 def test_what_is_no_text_is_empty():
     assert [clean(value, 10) for value in (None, 7, ["a"], b"a")] == [""] * 4
 
 
-@given(st.text(st.characters(), max_size=200), st.integers(2, 60), st.sampled_from(["", "one_line", "exact"]))
-def test_clean_text_is_clean_bounded_encodable_and_stays_as_it_is(text, limit, way):
-    ways = {way: True} if way else {}
-    made = clean(text, limit, **ways)
+@given(st.text(st.characters(), max_size=200), st.integers(2, 60), st.booleans())
+def test_clean_text_is_clean_bounded_encodable_and_stays_as_it_is(text, limit, one_line):
+    made = clean(text, limit, one_line=one_line)
     assert len(made) <= limit
     assert not hides_something(made)
     made.encode("utf-8")
-    assert not (ways and "\n" in made)
-    assert clean(made, limit, **ways) == made
+    assert not (one_line and "\n" in made)
+    assert clean(made, limit, one_line=one_line) == made
 
 
 def action(**more) -> Offer:
