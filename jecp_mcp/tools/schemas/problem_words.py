@@ -23,7 +23,8 @@ _PART_LENGTH: Final = 60
 _MOST_OPTIONS: Final = 12
 _OPTIONS_LENGTH: Final = 180
 _MOST_NEAR: Final = 200
-_SPACE_AGAIN: Final = re.compile("(?<= ) ")
+_ODD_SPACE: Final = re.compile(r"(?<=\s)\s|[^\S ]")
+"""A space behind another, or of another kind than the usual."""
 
 _JSON_TYPES: Final[tuple[tuple[type, str], ...]] = (
     (type(None), "null"), (bool, "boolean"), (int, "integer"), (str, "string"), (dict, "object"), (list, "array"),
@@ -205,5 +206,6 @@ def _short(value: object) -> str:
 
     A space behind a space is escaped: in a pattern or a value they count, and what shows a refusal runs them together.
     """
-    text = _SPACE_AGAIN.sub(r"\\u0020", json.dumps(value, ensure_ascii=False, default=str))
-    return clean(text, _PART_LENGTH, one_line=True)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    shown = _ODD_SPACE.sub(lambda space: f"\\u{ord(space[0]):04x}", text)
+    return clean(shown, _PART_LENGTH, one_line=True)

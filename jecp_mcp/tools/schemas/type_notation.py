@@ -162,7 +162,7 @@ def _parts(schema: Schema) -> Iterator[Any]:
 
 
 def _union(schema: Schema) -> list[Any]:
-    """The choices of a schema; one that nothing fits where they are none that can be read."""
+    """The choices of a schema; where their keyword lists none, the one that nothing fits."""
     found: Any = next((schema[key] for key in _UNIONS if key in schema), None)
     return [] if found is None else found if isinstance(found, list) and found else [False]
 

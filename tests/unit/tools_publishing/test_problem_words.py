@@ -128,7 +128,9 @@ def test_the_nearest_name_is_found_behind_a_reference_and_within_alternatives() 
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("said", [{"pattern": "^A  [0-9]$"}, {"const": "A  1"}, {"enum": ["A  1", "A   2"]}])
+@pytest.mark.parametrize(
+    "said", [{"pattern": "^A  [0-9]$"}, {"const": "A \u00a0\u3000 1"}, {"enum": ["A  1", "A   2"]}]
+)
 def test_spaces_that_count_are_all_told(said: dict[str, Any]) -> None:
     [found] = problems(said, "A 1")
     told = re.findall('"[^"]*"', clean(found.reason, 240, one_line=True))
