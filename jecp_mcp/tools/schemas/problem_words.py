@@ -7,6 +7,7 @@ private: only how much of it there is. One table has all of them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,7 +23,8 @@ _PART_LENGTH: Final = 60
 _MOST_OPTIONS: Final = 12
 _OPTIONS_LENGTH: Final = 180
 _MOST_NEAR: Final = 200
-
+_ODD_SPACE: Final = re.compile(r"(?<=\s)\s|[^\S ]")
+"""A space behind another, or of another kind than the usual."""
 
 _JSON_TYPES: Final[tuple[tuple[type, str], ...]] = (
     (type(None), "null"), (bool, "boolean"), (int, "integer"), (str, "string"), (dict, "object"), (list, "array"),
@@ -200,5 +202,10 @@ class _Fields(dict[str, str]):
 
 
 def _short(value: object) -> str:
-    """A part of a schema as JSON, or the beginning of it."""
-    return clean(json.dumps(value, ensure_ascii=False, default=str), _PART_LENGTH, one_line=True)
+    """A part of a schema as JSON, or the beginning of it.
+
+    A space behind a space is escaped: in a pattern or a value they count, and what shows a refusal runs them together.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    shown = _ODD_SPACE.sub(lambda space: f"\\u{ord(space[0]):04x}", text)
+    return clean(shown, _PART_LENGTH, one_line=True)

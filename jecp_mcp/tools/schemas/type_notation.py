@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from jecp_mcp import jsontext
@@ -17,7 +18,9 @@ Schema = Mapping[str, Any]
 
 _TYPES: Final = frozenset({"string", "number", "integer", "boolean", "null", "object", "array"})
 _UNIONS: Final = ("anyOf", "oneOf")
-_STRUCTURE: Final = frozenset({"type", "properties", "required", "items", "additionalProperties", "enum", "const"})
+_WITHIN: Final = frozenset({"properties", "required", "items", "additionalProperties"})
+_VALUED: Final = frozenset({"enum", "const"})
+_STRUCTURE: Final = _WITHIN | _VALUED | {"type"}
 _SILENT: Final = frozenset({"$schema", "$comment", "readOnly", "writeOnly"})
 """Keywords that say nothing to whoever gives arguments."""
 
@@ -42,6 +45,7 @@ _VALUES: Final[Mapping[str, str]] = {
 _FLAGS: Final[Mapping[str, str]] = {"uniqueItems": "no two alike", "deprecated": "deprecated"}
 _TEXTS: Final = frozenset({"title", "description", "format", "pattern", "contentMediaType", "contentEncoding"})
 _BOUNDS: Final = frozenset(name for least, most, _ in _RANGES for name in (least, most))
+_NUMBERS: Final = _BOUNDS | {"exclusiveMinimum", "exclusiveMaximum", "multipleOf"}
 _KNOWN: Final = _STRUCTURE | _SILENT | _BOUNDS | _VALUES.keys() | _FLAGS.keys() | _TEXTS | {*_UNIONS, "examples"}
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
@@ -55,7 +59,7 @@ def type_notation(schema: Schema) -> str | None:
         Lines such as ``text: string // English text (max 20000 chars)``; None where the schema says what cannot be
         said so, such as which members exclude each other.
     """
-    if schema.get("type") != "object" or "enum" in schema or "const" in schema or not _is_covered(schema):
+    if schema.get("type") != "object" or not _VALUED.isdisjoint(schema) or not _is_covered(schema):
         return None
     note = _note(schema)
     lines = [f"// {note}"] if note else []
@@ -107,13 +111,48 @@ def _is_plain(schema: Schema) -> bool:
     return (
         schema.keys() <= _KNOWN
         and all(isinstance(one, str) for one in texts)
+        # A pattern is shown as it is, and of blanks at its ends nobody sees how many there are.
         and schema.get("pattern", "").isprintable()
+        and schema.get("pattern", "").strip() == schema.get("pattern", "")
+        and all(_is_of("number", schema[key]) for key in _NUMBERS & schema.keys())
         and isinstance(members, Mapping)
         and isinstance(required, list)
         and set(required) <= members.keys()
         and alone
         and _TYPES.issuperset(_types(schema))
+        and (_VALUED.isdisjoint(schema) or _is_listed(schema))
+        and ("oneOf" not in schema or _is_exclusive(schema["oneOf"]))
     )
+
+
+def _is_listed(schema: Schema) -> bool:
+    """Whether its values are all that a schema takes, whatever else it says of their shape."""
+    values = [schema["const"]] if "const" in schema else schema["enum"]
+    kinds = _types(schema)
+    return (
+        not schema.keys() >= _VALUED
+        and _WITHIN.isdisjoint(schema)
+        and isinstance(values, list)
+        and bool(values)
+        and (not kinds or all(any(_is_of(kind, one) for kind in kinds) for one in values))
+    )
+
+
+def _is_exclusive(choices: Any) -> bool:
+    """Whether no value fits two of the choices, as far as their types say."""
+    if not isinstance(choices, list) or not all(isinstance(one, Mapping) and "type" in one for one in choices):
+        return False
+    kinds = ["number" if kind == "integer" else kind for one in choices for kind in set(_types(one))]
+    return len(set(kinds)) == len(kinds)
+
+
+def _is_of(kind: str, value: Any) -> bool:
+    """Whether a JSON value is of a type, where true is no number and 1.0 an integer."""
+    if isinstance(value, bool) or value is None:
+        return kind == ("null" if value is None else "boolean")
+    if isinstance(value, int | float | Decimal):
+        return kind == "number" or (kind == "integer" and Decimal(value) == Decimal(value).to_integral_value())
+    return kind == ("string" if isinstance(value, str) else "array" if isinstance(value, list) else "object")
 
 
 def _parts(schema: Schema) -> Iterator[Any]:
@@ -123,8 +162,9 @@ def _parts(schema: Schema) -> Iterator[Any]:
 
 
 def _union(schema: Schema) -> list[Any]:
-    found: Any = next((schema[key] for key in _UNIONS if key in schema), [])
-    return found if isinstance(found, list) else [False]
+    """The choices of a schema; where their keyword lists none, the one that nothing fits."""
+    found: Any = next((schema[key] for key in _UNIONS if key in schema), None)
+    return [] if found is None else found if isinstance(found, list) and found else [False]
 
 
 def _types(schema: Schema) -> list[Any]:
@@ -147,23 +187,32 @@ def _line(name: str, schema: Any) -> str:
 
 
 def _type(schema: Any) -> str:
+    return " | ".join(_alternatives(schema))
+
+
+def _alternatives(schema: Any) -> list[str]:
+    """The types of which a value has one; none of them is a choice in turn, unless in brackets."""
     if not isinstance(schema, Mapping):
-        return "any"
+        return ["any"]
     if "const" in schema:
-        return _literal(schema["const"])
-    if isinstance(schema.get("enum"), list):
-        return " | ".join(map(_literal, schema["enum"]))
+        return [_literal(schema["const"])]
+    if "enum" in schema:
+        return [*map(_literal, schema["enum"])]
     if union := _union(schema):
-        return " | ".join(map(_type, union))
-    return " | ".join(_of_kind(one, schema) for one in _types(schema)) or "any"
+        return [kind for one in union for kind in _alternatives(one)]
+    return [_of_kind(one, schema) for one in _types(schema)] or ["any"]
 
 
 def _of_kind(kind: str, schema: Schema) -> str:
     if kind == "array":
-        item = _type(schema.get("items", True))
-        return f"({item})[]" if " | " in item and not item.startswith("{") else f"{item}[]"
-    if kind == "object" and (members := list(_members(schema))):
-        return "\n".join(["{", *members, "}"])
+        if (items := schema.get("items", True)) is False:
+            return "[]"
+        each = _alternatives(items)
+        return f"{each[0]}[]" if len(each) == 1 else f"({' | '.join(each)})[]"
+    if kind == "object":
+        members = [*_members(schema)]
+        closed = "{}" if schema.get("additionalProperties") is False else kind
+        return "\n".join(["{", *members, "}"]) if members else closed
     return kind
 
 
@@ -192,7 +241,7 @@ def _bounds(schema: Schema, words: str) -> Iterator[str]:
         if key == "pattern" and value in FORMS:
             yield FORMS[value]
         else:
-            yield f"{word} {_on_one_line(value) if key in _TEXTS else _literal(value)}"
+            yield f"{word} {value if key == 'pattern' else _on_one_line(value) if key in _TEXTS else _literal(value)}"
     yield from (words for key, words in _FLAGS.items() if schema.get(key) is True)
     if isinstance(examples := schema.get("examples"), list) and examples:
         yield f"such as {_literal(examples[0])}"

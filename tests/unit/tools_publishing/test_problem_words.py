@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from jecp_mcp.tools.publishing.cleaning import clean
 from jecp_mcp.tools.schemas.arguments import ArgumentCheck, Problem
 from jecp_mcp.tools.schemas.problem_words import TEMPLATES
 
@@ -123,6 +126,16 @@ def test_the_nearest_name_is_found_behind_a_reference_and_within_alternatives() 
     assert {one.pointer: one.reason.rpartition(" ")[2].rstrip(")") for one in found} == {
         "/a/qualty": '"quality"', "/b": "follows", "/b/curency": '"currency"',
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said", [{"pattern": "^A  [0-9]$"}, {"const": "A \u00a0\u3000 1"}, {"enum": ["A  1", "A   2"]}]
+)
+def test_spaces_that_count_are_all_told(said: dict[str, Any]) -> None:
+    [found] = problems(said, "A 1")
+    told = re.findall('"[^"]*"', clean(found.reason, 240, one_line=True))
+    wanted = said.get("enum") or [*said.values()]
+    assert [json.loads(one) for one in told[: len(wanted)]] == wanted
 
 
 def test_many_allowed_values_are_told_in_part() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from jecp_mcp.tools.schemas.concise_schema import concise
 from jecp_mcp.tools.schemas.type_notation import is_described, type_notation
 from tests.unit.tools_publishing.test_concise_schema import KEYWORDS, TEXT, TOOL, leaves, root
 
+PAIR: dict[str, Any] = {"properties": {"b": {}}}
 WORD: dict[str, Any] = {**TEXT, "description": "A word"}
 
 
@@ -24,8 +26,20 @@ WORD: dict[str, Any] = {**TEXT, "description": "A word"}
         (root(a={"type": "integer", "minimum": 1, "default": 5}), "a?: integer // min 1, default 5"),
         (root(a={"type": "number", "exclusiveMinimum": 0, "maximum": 1.5}), "a?: number // max 1.5, above 0"),
         (root(a={"type": "number", "multipleOf": 5}), "a?: number // multiple of 5"),
-        (root(a={**TEXT, "enum": ["x", "y'z", 3, None]}), "a?: 'x' | \"y'z\" | 3 | null"),
+        (root(a={"enum": ["x", "y'z", 3, None]}), "a?: 'x' | \"y'z\" | 3 | null"),
         (root(a={"const": "x"}), "a?: 'x'"),
+        (root(a={"type": ["string", "number"], "enum": ["x", 1.5]}), "a?: 'x' | 1.5"),
+        (root(a={"type": "integer", "const": Decimal("1e999999")}), "a?: 1E+999999"),
+        (root(a={**TEXT, "pattern": "^[A-Z]{2}  [0-9]+$"}), "a?: string // pattern ^[A-Z]{2}  [0-9]+$"),
+        (root(a={"type": "array", "items": False}), "a?: []"),
+        (root(a={"type": "object", "additionalProperties": False}), "a?: {}"),
+        (root(a={"type": "array", "items": {"type": ["object", "null"], **PAIR}}), "a?: ({\nb?: any\n} | null)[]"),
+        (
+            root(a={"type": "array", "items": {"anyOf": [{"type": "object"} | PAIR, TEXT]}}),
+            "a?: ({\nb?: any\n} | string)[]",
+        ),
+        (root(a={"type": "array", "items": {"enum": [{"a": 1}, "b"]}}), """a?: ({"a":1} | 'b')[]"""),
+        (root(a={"oneOf": [TEXT, {"type": "integer"}]}), "a?: string | integer"),
         (root(a={**TEXT, "pattern": r"^\d{4}-\d{2}-\d{2}$"}), "a?: string // YYYY-MM-DD"),
         (root(a={**TEXT, "pattern": "^a+$", "format": "uri"}), "a?: string // format uri, pattern ^a+$"),
         (root(a={**WORD, "contentEncoding": "base64"}), "a?: string // A word (in base64)"),
@@ -76,6 +90,23 @@ def test_a_schema_is_written_as_members_of_a_type(schema: dict[str, Any], notati
         root(a={"anyOf": [TEXT], "type": "string"}),
         root(a={"anyOf": [{**TEXT, "maxLength": 3}, {"type": "null"}]}),
         root(a={"anyOf": {"type": "null"}}),
+        root(a={"anyOf": []}),
+        # That a value fits one choice only.
+        root(a={"oneOf": [{"type": "number"}, {"type": "integer"}]}),
+        root(a={"oneOf": [TEXT, {"const": "x"}]}),
+        root(a={"oneOf": [TEXT, True]}),
+        root(a={"oneOf": TEXT}),
+        # Values that another keyword refuses.
+        root(a={**TEXT, "enum": ["x", None]}),
+        root(a={"type": "integer", "const": 1.5}),
+        root(a={"type": "boolean", "enum": [1]}),
+        root(a={"enum": [["x"]], "items": {"type": "number"}}),
+        root(a={"const": "x", "enum": ["y"]}),
+        root(a={"enum": []}),
+        root(a={"enum": "x"}),
+        # Draft 4's bounds, which are flags.
+        root(a={"type": "number", "minimum": 1, "exclusiveMinimum": True}),
+        root(a={**TEXT, "pattern": "^a  "}),
         root(a={**TEXT, "pattern": "a\nb"}),
         root(a={"type": "text"}),
         root(a={**TEXT, "description": ["x"]}),
