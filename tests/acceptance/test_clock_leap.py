@@ -76,7 +76,9 @@ async def test_a_clock_that_is_set_ahead_while_the_server_runs_empties_no_limit(
     config = settings(shop, tmp_path)
     given = {"config": str(config), "mandate__daily_usdc": "0.008", "mandate__approve_new_payees": "false"}
     variables = {"PYTHONPATH": str(patch), "CLOCK_AHEAD": str(ahead)}
-    async with connect(Road("stdio", MODERN), NOBODY, tmp_path, settings=given, variables=variables) as client:
+    async with connect(
+        Road("stdio", MODERN), NOBODY, tmp_path, settings=given, variables=variables, sells=False
+    ) as client:
         assert [await buy(client, one, "before") for one in merchants] == ["bought"] * 2
         for seconds in (25 * HOURS, -25 * HOURS):
             ahead.write_text(str(seconds))
