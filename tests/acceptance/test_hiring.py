@@ -80,9 +80,11 @@ async def test_an_agent_is_a_tool_and_what_it_did_is_paid_for_once(road: Road, a
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert "Costs up to 0.05 USDC." in tools[TOOL].description
         assert "Counts words." in tools[TOOL].description
+        (row,) = output_of(await client.call_tool("jecp_search", {"query": "count words agent"}))["results"]
+        assert (row["tool"], "paid_with" in row) == (TOOL, False)
         for looking in (("jecp_describe", {"tool": TOOL}), ("jecp_prepare", {"tool": TOOL, "arguments": TASK})):
             before = output_of(await client.call_tool(*looking))
-            assert before["paid_with"].startswith("nothing now: what it costs is owed to the agent and billed")
+            assert before["paid_with"].startswith("nothing now: what it costs is owed to the agent, who bills")
         done = await client.call_tool(TOOL, TASK)
         assert output_of(done) == {"words": 3}
         assert "Owed 0.02 USDC" in text_of(done)

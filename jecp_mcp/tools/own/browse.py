@@ -29,7 +29,7 @@ from jecp_mcp.tools.publishing.cleaning import (
     safe_text,
     title_of,
 )
-from jecp_mcp.tools.publishing.pricing import price_note, price_words
+from jecp_mcp.tools.publishing.pricing import OWED_TO_AGENT, price_note, price_words
 from jecp_mcp.tools.publishing.prompt_injection import find_injection
 from jecp_mcp.tools.publishing.return_words import return_words
 from jecp_mcp.tools.publishing.tool_registry import PublishedTool, ToolRegistry
@@ -111,7 +111,8 @@ async def search(
     entries: list[dict[str, Any]] = []
     for (action, name), allowed in zip(shown, await wallet.allowances(shown, principal), strict=True):
         # What stands in the way comes first, and nothing where nothing does, as mostly: that costs the model no tokens.
-        head = {"tool": name, **{key: one for key, one in allowed.items() if one}}
+        # Who bills the operator says so in its description and before it is hired, not in each row of a list.
+        head = {"tool": name, **{key: one for key, one in allowed.items() if one and one != OWED_TO_AGENT}}
         head |= {"failed_lately": True} if failed(action) else {}
         asked = bool(arguments.get("query"))
         if name in held:

@@ -56,7 +56,7 @@ _WINDOWS: Final[Mapping[Window, str]] = {
     Window.MONTH: "rolling 30 days",
     Window.TOTAL: "for good",
 }
-_RETURNS_NOTE: Final = "returns_usdc comes back at resets_at, the rest later. "
+_RETURNS_NOTE: Final = "returns_usdc comes back at resets_at"
 _LIMITS_NOTE: Final = "Only the operator changes limits, outside the chat; a top-up does not."
 
 
@@ -110,8 +110,9 @@ class Wallet:
             if cap.pattern is not None and cap.per_call is not None
         ]
         made["limits"] = [*special, *(_reading(one) for one in readings)]
-        rolls = any("resets_at" in one for one in made["limits"])
-        made["limits_note"] = f"{_RETURNS_NOTE if rolls else ''}{_LIMITS_NOTE}"
+        rolling = [one for one in made["limits"] if "resets_at" in one]
+        rest = ", the rest later" if any(one.get("returns_usdc") != one["used_usdc"] for one in rolling) else ""
+        made["limits_note"] = f"{_RETURNS_NOTE}{rest}. {_LIMITS_NOTE}" if rolling else _LIMITS_NOTE
         if self._policy.expires_at is not None:
             made["expires_at"] = iso(self._policy.expires_at)
         if self._policy.approve_above is not None:

@@ -100,8 +100,9 @@ def paid_with(by: object) -> dict[str, str]:
     return {"paid_with": _PAID_WITH[by]} if isinstance(by, str) and by in _PAID_WITH else {}
 
 
+OWED_TO_AGENT: Final = "nothing now: what it costs is owed to the agent, who bills the operator; no wallet pays"
 _PAID_WITH: Final = {
     "x402": "x402, from the operator's own wallet",
-    "bill": "nothing now: what it costs is owed to the agent and billed to the operator, outside every wallet",
+    "bill": OWED_TO_AGENT,
     "auto": "the wallet at the Hub or, where it is not enough, x402 from the operator's own",
 }

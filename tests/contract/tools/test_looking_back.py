@@ -143,6 +143,11 @@ async def test_the_wallet_says_what_can_be_spent_now_and_why_it_does_not_know_th
         before = await ask(shop, "jecp_wallet")
         await shop.dispatcher.call("docs_invoice_render", {"n": 7}, ME)
         after = await ask(shop, "jecp_wallet")
+        shop.clock.at += 120_000
+        await shop.dispatcher.call("docs_invoice_render", {"n": 8}, ME)
+        later = await ask(shop, "jecp_wallet")
+    rest = [("the rest later" in one["limits_note"]) for one in (before, after, later)]
+    assert rest == [False, False, True], "there is none where all of it comes back at once"
     assert (before["balance_usdc"], before["trust_tier"], before["free_calls_remaining"]) == (None, None, None)
     assert "nothing was bought from here yet" in before["not_known"]
     # What the limits leave may be more than the wallet holds.

@@ -17,5 +17,5 @@ from jecp_mcp.tools.receipts import OWED
 def test_what_no_wallet_pays_is_said_before_and_nothing_else_is(rail: str | None) -> None:
     selling: Any = SimpleNamespace(selling=lambda _: None if rail is None else SimpleNamespace(name=rail))
     said = paid_with(_paid_by(selling, None)).get("paid_with", "")  # type: ignore[arg-type]
-    assert ("outside every wallet" in said) == (rail in OWED)
+    assert ("no wallet pays" in said) == (rail in OWED)
     assert rail in OWED or said == ""
