@@ -209,7 +209,7 @@ async def connect(
 
 @asynccontextmanager
 async def connect_with_yes(
-    road: Road, hub: SandboxHub, state: Path, config: Path, typed: str, **mandate: str
+    road: Road, hub: SandboxHub, state: Path, config: Path, typed: str, *, sells: bool = True, **mandate: str
 ) -> AsyncIterator[tuple[Client, list[str]]]:
     """A client of a server with the settings file `config`, and what its person was asked, who types this each time."""
     asked: list[str] = []
@@ -219,7 +219,7 @@ async def connect_with_yes(
         return ElicitResult(action="accept", content=dict.fromkeys(parameters.requested_schema["properties"], typed))
 
     settings = {"config": str(config)} | {f"mandate__{name}": value for name, value in mandate.items()}
-    async with connect(road, hub, state, settings=settings, elicitation_callback=agree) as client:
+    async with connect(road, hub, state, settings=settings, sells=sells, elicitation_callback=agree) as client:
         yield client, asked
 
 

@@ -45,7 +45,7 @@ async def buyer(road: Road, shop: PaidHttp, state: Path, **mandate: str) -> Asyn
         f"agent = {json.dumps(where['agent'])}\nmerchants = [{json.dumps(where['merchant'])}]\n"
         f"networks = [{json.dumps(SANDBOX_ASSET.network)}]\n"
     )
-    async with connect_with_yes(road, NOBODY, state, config, "0.002", **mandate) as (client, asked):
+    async with connect_with_yes(road, NOBODY, state, config, "0.002", sells=False, **mandate) as (client, asked):
         yield client, asked
 
 

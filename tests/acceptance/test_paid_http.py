@@ -51,7 +51,7 @@ async def buyer(
         f"[paid_http]\nmerchants = [{json.dumps(shop.url)}]\nnetworks = [{json.dumps(network)}]\n"
         f"rpc = {{ {json.dumps(network)} = {json.dumps(shop.rpc)} }}\n"
     )
-    async with connect_with_yes(road, NOBODY, state, config, "0.002", **mandate) as (client, asked):
+    async with connect_with_yes(road, NOBODY, state, config, "0.002", sells=False, **mandate) as (client, asked):
         yield client, address, asked
 
 
