@@ -19,12 +19,17 @@ OWN_PREFIX: Final = "jecp_"
 HASH_LENGTHS: Final = (8, 16, 32)
 """How many digits of a hash a name ends in: the fewest that no other name has."""
 
-GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9]*::)?(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
-"""An action's key within the protocol's grammar: its name is never that of another."""
+_GRAMMAR: Final = re.compile(r"(?:[a-z][a-z0-9]*::)?(?:[a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
+"""An action's key within the protocol's grammar."""
 
 _FOREIGN: Final = re.compile(r"[^a-zA-Z0-9_-]+")
 _SOUND: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 _JOINTS: Final = str.maketrans({"/": "_", ":": "_"})
+
+
+def is_grammatical(key: str) -> bool:
+    """Whether an action's key is within the protocol's grammar: its name is never that of another."""
+    return _GRAMMAR.fullmatch(key) is not None
 
 
 def usual_name(key: str) -> str:

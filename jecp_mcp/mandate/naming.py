@@ -18,7 +18,7 @@ from jecp_mcp.mandate.records import CallRow
 from jecp_mcp.settings import Settings
 from jecp_mcp.settings.patterns import ids_of, matches
 from jecp_mcp.source_names import NAMED, NAMED_TOOL, split_source
-from jecp_mcp.tool_names import GRAMMAR, usual_name
+from jecp_mcp.tool_names import is_grammatical, usual_name
 
 _IDENTITY: Final = '["'
 """How the identity of what was bought begins behind the names in a row; no name does."""
@@ -75,7 +75,7 @@ def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
     a pattern that names none means every one.
     """
     names = _names(offer.key, offer.source_name, tool)
-    if not GRAMMAR.fullmatch(offer.key) or (usual := usual_name(offer.key)) == tool:
+    if not is_grammatical(offer.key) or (usual := usual_name(offer.key)) == tool:
         return names
     return (*names, *_tools(offer.source_name, usual))
 

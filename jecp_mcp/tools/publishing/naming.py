@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from jecp_mcp.tool_names import GRAMMAR, HASH_LENGTHS, NAME_LENGTH, hashed_name, plain_name
+from jecp_mcp.tool_names import HASH_LENGTHS, NAME_LENGTH, hashed_name, is_grammatical, plain_name
 
 LONGEST_NAME: Final = 128
 """What the protocol itself allows (MCP, tools: names)."""
@@ -148,7 +148,7 @@ class Names:
 
     def _other(self, key: str, usual: str, length: int) -> str:
         if length >= NAME_LENGTH:
-            whole = plain_name(key, length) if GRAMMAR.fullmatch(key) and plain_name(key) is None else None
+            whole = plain_name(key, length) if is_grammatical(key) and plain_name(key) is None else None
             return whole if whole is not None and self._take(whole, key) else usual
         if len(usual) <= length:
             return usual
@@ -161,7 +161,7 @@ class Names:
     def _name(self, key: str, plain: str | None, *, alone: bool) -> str:
         if (before := self._by_key.get(key)) is not None:
             return before
-        if plain is not None and (alone or GRAMMAR.fullmatch(key)) and self._take(plain, key):
+        if plain is not None and (alone or is_grammatical(key)) and self._take(plain, key):
             return plain
         for length in HASH_LENGTHS:
             hashed = hashed_name(key, length)
