@@ -9,7 +9,6 @@ the library's.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
 import ssl
@@ -127,9 +126,8 @@ class _Stream(httpcore2.AsyncNetworkStream):
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 - likewise
         if self._held:
-            # The handshake of a tunnel, which has no end. What a peer says counts, also where it takes nothing more.
-            with contextlib.suppress(httpcore2.WriteError):
-                await self._send_held(timeout)
+            # The library says of each request that it ends; one of which it did not must not wait here for its answer.
+            await self._send_held(timeout)
         return await self._library.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 - likewise

@@ -111,15 +111,7 @@ def clock_wrong(skew: float) -> Refusal:
         skew: how far the clock is ahead, in seconds.
     """
     where = "ahead of" if skew > 0 else "behind"
-    return Refusal(
-        code=codes.CLOCK_WRONG,
-        message=(
-            f"This machine's clock is {abs(skew):.0f} seconds {where} the Hub's, so what is left of the limits cannot "
-            "be told. Nothing was sent and nothing was charged."
-        ),
-        details={"skew_seconds": round(skew)},
-        source="bridge",
-    )
+    return _clock(f"is {abs(skew):.0f} seconds {where} the Hub's, so", skew_seconds=skew)
 
 
 def clock_leapt(leap: float) -> Refusal:
@@ -128,15 +120,11 @@ def clock_leapt(leap: float) -> Refusal:
     Args:
         leap: how far it leapt ahead, in seconds.
     """
-    return Refusal(
-        code=codes.CLOCK_WRONG,
-        message=(
-            f"This machine's clock leapt {abs(leap):.0f} seconds {'ahead' if leap > 0 else 'back'} since this server "
-            "started, and no Hub confirms it, so what is left of the limits cannot be told. Nothing was sent and "
-            "nothing was charged. If the clock is right now, the operator must restart this server."
-        ),
-        details={"leap_seconds": round(leap)},
-        source="bridge",
+    where = "ahead" if leap > 0 else "back"
+    return _clock(
+        f"leapt {abs(leap):.0f} seconds {where} since this server started, and no Hub confirms it, so",
+        " If the clock is right now, the operator must restart this server.",
+        leap_seconds=leap,
     )
 
 
@@ -146,14 +134,20 @@ def clocks_apart(apart: float) -> Refusal:
     Args:
         apart: how far this machine's is ahead, in seconds.
     """
+    where = "ahead of" if apart > 0 else "behind"
+    return _clock(
+        f"is {abs(apart):.0f} seconds {where} the ledger server's, so one of them is wrong, and", skew_seconds=apart
+    )
+
+
+def _clock(what: str, then: str = "", **seconds: float) -> Refusal:
     return Refusal(
         code=codes.CLOCK_WRONG,
         message=(
-            f"This machine's clock is {abs(apart):.0f} seconds {'ahead of' if apart > 0 else 'behind'} the ledger "
-            "server's, so one of them is wrong, and what is left of the limits cannot be told. Nothing was sent and "
-            "nothing was charged."
+            f"This machine's clock {what} what is left of the limits cannot be told. Nothing was sent and nothing was "
+            f"charged.{then}"
         ),
-        details={"skew_seconds": round(apart)},
+        details={name: round(value) for name, value in seconds.items()},
         source="bridge",
     )
 

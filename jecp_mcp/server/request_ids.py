@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextvars import Context
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
@@ -24,6 +24,8 @@ DUPLICATE: Final = ErrorData(
     message="Another request that is not answered yet has this id, so this one was not read, and nothing was bought "
     "or charged by it. Send it again under an id of its own.",
 )
+
+_Stream = TypeVar("_Stream", bound="ReadStream[SessionMessage | Exception] | WriteStream[SessionMessage]")
 
 id_key = coerce_request_id
 """What the SDK takes for one id: ``7`` and ``"7"`` are."""
@@ -59,11 +61,27 @@ class UniqueIds:
         self._taken.discard(id_key(asked))
 
 
-class _Read:
-    """What the server reads of a client."""
+class _Half(Generic[_Stream]):
+    """One half of a connection, opened and closed as the transport's."""
 
-    def __init__(self, inner: ReadStream[SessionMessage | Exception], ids: UniqueIds) -> None:
+    def __init__(self, inner: _Stream, ids: UniqueIds) -> None:
         self._inner, self._ids = inner, ids
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._inner.__aexit__(kind, error, trace)
+
+
+class _Read(_Half["ReadStream[SessionMessage | Exception]"]):
+    """What the server reads of a client."""
 
     @property
     def last_context(self) -> Context | None:
@@ -84,39 +102,12 @@ class _Read:
             pass
         return admitted
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)
-
-
-class _Write:
+class _Write(_Half["WriteStream[SessionMessage]"]):
     """What the server writes to a client."""
-
-    def __init__(self, inner: WriteStream[SessionMessage], ids: UniqueIds) -> None:
-        self._inner, self._ids = inner, ids
 
     async def send(self, item: SessionMessage, /) -> None:
         """Send a message; an answer frees its request's id."""
         if isinstance(item.message, JSONRPCResponse | JSONRPCError) and item.message.id is not None:
             self._ids.free(item.message.id)
         await self._inner.send(item)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self._inner.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._inner.__aexit__(kind, error, trace)

@@ -94,6 +94,10 @@ class SandboxHub:
         return answer.raise_for_status().json()
 
 
+NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
+"""A Hub that is not there."""
+
+
 @contextmanager
 def running(*arguments: str, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     """A `jecp-mcp` command as a process, ended at the end and waited for."""

@@ -15,12 +15,11 @@ from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, store_wallet_key
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.acceptance.roads import MODERN, Road, SandboxHub, connect, error_of, output_of
+from tests.acceptance.roads import MODERN, NOBODY, Road, connect, error_of, output_of
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
 HOURS = 3_600
 
 SET_CLOCK = """

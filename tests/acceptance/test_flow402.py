@@ -13,13 +13,12 @@ from mcp import Client
 from jecp_mcp.settings.bootstrap_key import FILE
 from jecp_mcp.settings.key_file import store_key
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect_with_yes, error_of, output_of
+from tests.acceptance.roads import LEGACY, MODERN, NOBODY, Road, connect_with_yes, error_of, output_of
 from tests.flow402_house import Plane
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
 TEXT = {"text": "A short text about nothing in particular. It has two sentences."}
 
 

@@ -21,8 +21,8 @@ from jecp_mcp.wire.ajp.signatures import PrivateKey, new_private_key
 from tests.acceptance.roads import (
     LEGACY,
     MODERN,
+    NOBODY,
     Road,
-    SandboxHub,
     connect,
     connect_with_yes,
     error_of,
@@ -34,7 +34,6 @@ from tests.ajp_agent import Agent, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
 TEXT = new_private_key()
 TASK = {"instruction": "Count the words", "input": {"text": "one two three"}}
 TOOL = "ajp_hire_words"

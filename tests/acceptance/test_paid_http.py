@@ -16,12 +16,11 @@ from mcp import Client
 from jecp_mcp.settings.wallet_key import SANDBOX_FILE, store_wallet_key
 from jecp_mcp.wire.x402.assets import SANDBOX_ASSET
 from jecp_mcp.wire.x402.secp256k1 import PrivateKey
-from tests.acceptance.roads import LEGACY, MODERN, Road, SandboxHub, connect_with_yes, error_of, output_of
+from tests.acceptance.roads import LEGACY, MODERN, NOBODY, Road, connect_with_yes, error_of, output_of
 from tests.x402_sandbox import PaidHttp, serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-NOBODY = SandboxHub("http://127.0.0.1:9", "sbx_ag_0123456789abcdef", "sbx_ak_0123456789abcdef", None)  # type: ignore[arg-type]
 TEXT = {"text": "A short text about nothing in particular. It has two sentences."}
 
 

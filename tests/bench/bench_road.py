@@ -61,7 +61,7 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
         async def said(number: int) -> None:
             await echo.call_tool("echo_1", {"text": f"{TEXT} {number}"})
 
-        async def kept(number: int) -> None:
+        async def floor_call(number: int) -> None:
             result = await least.call_tool("echo_1", {"text": f"{TEXT} {number}"})
             assert not result.is_error, result.content[0]
 
@@ -71,7 +71,7 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
             assert answer.status_code == 200, answer.text
 
         with disk(folder) as synced:
-            samples = await in_turn({OURS: paid, FLOOR: kept, ECHO: said, POST: posted, DISK: synced}, count)
+            samples = await in_turn({OURS: paid, FLOOR: floor_call, ECHO: said, POST: posted, DISK: synced}, count)
     print(f"calls of {capability}:{action}, {era}")
     medians = show(samples)
     parts = medians[ECHO] + medians[POST]

@@ -20,40 +20,23 @@ from pathlib import Path
 
 import anyio
 
-from jecp_mcp.catalog.search import Finder, Index
+from jecp_mcp.catalog.search import Finder
 from jecp_mcp.clock import SystemClock
-from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.http import Http
-from jecp_mcp.money import MicroUSDC
 from jecp_mcp.rails.jecp.catalog_source import CatalogSource
 from jecp_mcp.settings import CatalogSettings
 from tests.acceptance.roads import sandbox
 from tests.bench.bench_scale import PHRASINGS
 from tests.scale.market import labelled, market
+from tests.unit.catalog.offers import of_one_template
 
 BOUND_MS = 5.0
-SAID = "Converts a document or an invoice from Word to PDF and translates its text to German."
 ASKED = (
     "convert an invoice document from Word to PDF and translate the text to German",
     "convert document",
     "translate the text of an invoice",
     "Word to PDF",
 )
-
-
-def of_one_template(actions: int) -> Index:
-    """An index of actions that say the same."""
-    return Index(
-        Offer(
-            f"ns{number % 40}/documents",
-            f"convert-{number}",
-            f"ns{number % 40}",
-            Price(MicroUSDC(5_000)),
-            title=f"Convert document {number}",
-            description=SAID,
-        )
-        for number in range(actions)
-    )
 
 
 def timed(search: Callable[[], object]) -> float:

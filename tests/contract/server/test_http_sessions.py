@@ -222,18 +222,18 @@ async def test_a_stream_that_ends_without_an_answer_is_no_answer() -> None:
     assert (answer.status_code, answer.content) == (502, b"")
 
 
-def told(answer: httpx2.Response) -> Any:
+def message_of(answer: httpx2.Response) -> Any:
     """The last message of an answer, as whichever type it came."""
     *_, last = [line for line in answer.text.splitlines() if line.strip()]
     return json.loads(last.removeprefix("data:"))
 
 
 def text(answer: httpx2.Response) -> str:
-    return told(answer)["result"]["content"][0]["text"]
+    return message_of(answer)["result"]["content"][0]["text"]
 
 
 def is_refused(answer: httpx2.Response) -> bool:
-    said = told(answer)
+    said = message_of(answer)
     assert "nothing was bought" in said["error"]["message"]
     return (answer.status_code, said["id"], said["error"]["code"]) == (400, None, -32600)
 
@@ -342,8 +342,8 @@ async def test_whoever_waits_in_a_session_that_is_ended_is_told_so(accept: str) 
             while len(served.calls) < 2:
                 await anyio.lowlevel.checkpoint()
             assert (await served.client.delete("/mcp", headers=session)).status_code == 200
-        assert sorted(told(one)["id"] for one in got) == ["one", "two"]
+        assert sorted(message_of(one)["id"] for one in got) == ["one", "two"]
         for one in got:
             assert one.status_code == 200
-            assert told(one)["error"]["code"] == -32000
-            assert "without being bought again" in told(one)["error"]["message"]
+            assert message_of(one)["error"]["code"] == -32000
+            assert "without being bought again" in message_of(one)["error"]["message"]

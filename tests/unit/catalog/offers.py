@@ -8,6 +8,7 @@ from typing import Any
 from jecp_mcp.catalog.contents import Catalog, revision_of
 from jecp_mcp.catalog.pins import Pins
 from jecp_mcp.catalog.rows import Rows
+from jecp_mcp.catalog.search import Index
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.money import MicroUSDC
 from jecp_mcp.settings import CatalogSettings
@@ -43,3 +44,18 @@ def catalog(*actions: Offer) -> Catalog:
 
 def opened(path: Path, hub: str = HUB, clock: FakeClock | None = None, **settings: Any) -> Pins:
     return Pins(path / "pins.sqlite", [hub], CatalogSettings(**settings), clock or FakeClock())
+
+
+def of_one_template(actions: int) -> Index:
+    """An index of actions that say the same."""
+    return Index(
+        Offer(
+            f"ns{number % 40}/documents",
+            f"convert-{number}",
+            f"ns{number % 40}",
+            Price(MicroUSDC(5_000)),
+            title=f"Convert document {number}",
+            description="Converts a document or an invoice from Word to PDF and translates its text to German.",
+        )
+        for number in range(actions)
+    )

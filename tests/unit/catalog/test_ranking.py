@@ -10,10 +10,8 @@ from jecp_mcp.catalog.diversity import Diversity
 from jecp_mcp.catalog.postings import Builder, Postings
 from jecp_mcp.catalog.queries import Asked
 from jecp_mcp.catalog.ranking import Ranking
-from jecp_mcp.catalog.search import Index
-from jecp_mcp.domain.offers import Offer, Price
-from jecp_mcp.money import MicroUSDC
 from tests.steps import steps
+from tests.unit.catalog.offers import of_one_template
 
 COUNT = 4_000
 SHARES = {"all": 1.0, "most": 0.8, "half": 0.5, "third": 0.34, "fifth": 0.2, "few": 0.03, "rare": 0.002}
@@ -141,17 +139,7 @@ def test_as_many_are_chosen_as_asked_for_or_found() -> None:
 
 
 def test_where_all_actions_are_of_one_template_a_search_takes_few_steps_for_each() -> None:
-    index = Index(
-        Offer(
-            f"ns{i % 40}/documents",
-            f"convert-{i}",
-            f"ns{i % 40}",
-            Price(MicroUSDC(5_000)),
-            title=f"Convert document {i}",
-            description="Converts a document or an invoice from Word to PDF and translates its text to German.",
-        )
-        for i in range(COUNT)
-    )
+    index = of_one_template(COUNT)
     query = "convert an invoice document from Word to PDF and translate the text to German"
     assert len(index.search(query).hits) == 10
     assert steps(lambda: index.search(query)) < 10 * COUNT
