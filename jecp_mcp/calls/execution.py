@@ -88,6 +88,23 @@ class Execution:
         end = await self._conclude(request.call_id, admitted.claim, outcome, request.hold, journal, offer=order.offer)
         return end if end.offer is order.offer else replace(end, offer=order.offer)
 
+    async def look_into(self, row: CallRow, run: Run) -> CallEnd:
+        """How a call stands, once its payee was asked where that is to be done."""
+        if not is_unfinished(row):
+            return standing(row)
+        run.working.add(row.call_id)
+        return await self.find_out(row, run.relay)
+
+    async def look_again(self, row: CallRow, run: Run) -> CallEnd:
+        """As `look_into`, at a call that was open when it was read: another run of it may have ended since.
+
+        Raises:
+            LedgerError: it cannot be read again.
+        """
+        row = await self._ledger.row(row.call_id) or row
+        run.late = not is_unfinished(row)
+        return await self.look_into(row, run)
+
     async def find_out(self, row: CallRow, progress: Progress) -> CallEnd:
         """Find out about an open call of this process, unless that is no longer safe.
 

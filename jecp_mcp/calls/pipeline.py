@@ -13,6 +13,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final, Self, assert_never
 
 import anyio
@@ -269,7 +270,8 @@ class Calls:
         offer, until = wish.purchase.offer, anyio.current_time() + caller.patience
         while (running := self._running.get(wish.fingerprint)) is not None:
             end = replace(await running.wait(until), offer=offer)
-            otherwise = not running.is_for(wish.purchase) and running.done.is_set() and not end.took_effect
+            same = running.is_for(wish.purchase) or end.took_effect
+            otherwise = running.done.is_set() and (running.late or not same)
             if end.call_id is not None and not otherwise:
                 # The answer was paid for once: whoever asked the same meanwhile has it too, at no further cost.
                 self._consents.spend(wish, wish.uses, end.call_id)
@@ -309,7 +311,7 @@ class Calls:
             return self._undelivered_end(found.row, offer)
         run.stand(replace(standing(found.row), offer=offer))
         row = await self._execution.taken_over(found.row, self._working)
-        return replace(await self._found_out(row, run), offer=offer)
+        return replace(await self._execution.look_into(row, run), offer=offer)
 
     def _undelivered_end(self, row: CallRow, offer: Offer) -> CallEnd:
         """The answer that was paid for and never delivered."""
@@ -318,13 +320,6 @@ class Calls:
             # The kept answer cannot be read, and must not stand in the way of a new purchase for ever.
             self._ledger.note_delivery(row.call_id)
         return end
-
-    async def _found_out(self, row: CallRow, run: Run) -> CallEnd:
-        """How a call stands, once its payee was asked where that is to be done."""
-        if not is_unfinished(row):
-            return standing(row)
-        run.working.add(row.call_id)
-        return await self._execution.find_out(row, run.relay)
 
     def most_per_call(self, offer: Offer) -> MicroUSDC:
         """The most that one call of an offer can cost by the rail that pays for it, micro-USDC; 0 where none does."""
@@ -367,7 +362,7 @@ class Calls:
             if elsewhere is not None and row.owner != self._ledger.session:
                 return elsewhere
             run = Run(Caller(Principal(row.principal)), standing(row))
-            if is_unfinished(row) and self._start(run, row.fingerprint, lambda run: self._found_out(row, run)):
+            if is_unfinished(row) and self._start(run, row.fingerprint, partial(self._execution.look_again, row)):
                 return await run.wait()
         return standing(row)
 

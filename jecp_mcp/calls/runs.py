@@ -90,12 +90,15 @@ class Run:
             was, because an open call is found out about.
         waiting: how many wait for it. What nobody waits for any more is not bought.
         deserted: whether who asked first has left, so that nobody can be asked any more.
+        late: whether the call that it was to find out about had ended before, so that the ledger tells whoever asks the
+            same whether that is still to be delivered.
         looking: whether it buys nothing.
         working: the ids of the calls that it works on, each from before it is in the ledger.
     """
 
     __slots__ = (
-        "_asker", "_named", "asked", "caller", "deserted", "done", "end", "looking", "relay", "waiting", "working",
+        "_asker", "_named", "asked", "caller", "deserted", "done", "end", "late", "looking", "relay", "waiting",
+        "working",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, end: CallEnd, asked: Purchase | None = None) -> None:
@@ -104,7 +107,7 @@ class Run:
         self.end = end
         self.asked = asked
         self.waiting = 0
-        self.deserted = self.looking = False
+        self.deserted = self.late = self.looking = False
         self.working: set[str] = set()
         self.relay = Relay(caller.progress)
         self._asker = None if caller.asker is None else Withdrawable(caller.asker)

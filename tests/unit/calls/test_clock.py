@@ -62,9 +62,10 @@ async def test_a_clock_within_what_the_hub_allows_buys(tmp_path: Path, skew: flo
         assert (await calls.pay(buying(), Caller(LOCAL))).charge is Charge.YES
 
 
+@pytest.mark.parametrize("heard", [None, 0.0], ids=["never heard", "heard before it went back"])
 @pytest.mark.parametrize("confirmed", [None, MOST_SKEW_SECONDS + 1, -3 * HOUR_MS / 1000])
 async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
-    tmp_path: Path, confirmed: float | None
+    tmp_path: Path, confirmed: float | None, heard: float | None
 ) -> None:
     clock = StillClock()
     async with opened(tmp_path, always_charged, clock=clock) as (calls, rail, ledger):
@@ -72,7 +73,7 @@ async def test_a_clock_that_went_back_and_that_nobody_confirms_buys_nothing(
         calls.delivered(first)
         await ledger.flush()
         clock.leap(-2 * HOUR_MS)
-        said = Skewed(None, confirmed)
+        said = Skewed(heard, confirmed)
         rail.skew = said.skew  # type: ignore[method-assign]
         end = await calls.pay(buying(n=2), Caller(LOCAL))
         reads = (

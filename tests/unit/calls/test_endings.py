@@ -31,6 +31,7 @@ from tests.unit.calls.test_pipeline import (
     charged,
     lost,
     opened,
+    refused,
     settled,
 )
 
@@ -179,6 +180,74 @@ async def test_a_hub_that_charges_more_than_its_mandate_is_booked_in_full_and_re
     assert second.refusal is not None
     assert second.refusal.code == codes.LIMIT_REACHED
     assert "0.95" in caplog.text
+
+
+async def test_what_is_looked_into_after_it_ended_is_no_answer_for_who_asks_the_same_again(tmp_path: Path) -> None:
+    told, reads = list[CallEnd](), [(anyio.Event(), anyio.Event()) for _ in range(2)]
+    (read, go_on), (read_again, end) = reads
+
+    async with opened(tmp_path, always_lost) as (calls, rail, ledger), anyio.create_task_group() as beside:
+        row = ledger.row
+
+        async def slowly(call_id: str) -> Any:
+            found = await row(call_id)
+            if reads:
+                there, on = reads.pop(0)
+                there.set()
+                await on.wait()
+            return found
+
+        async def host() -> None:
+            told.append(await calls.pay(buying(), Caller(LOCAL)))
+
+        await host()
+        rail.script = always_charged
+        ledger.row = slowly  # type: ignore[method-assign]
+        beside.start_soon(calls.resolve, str(told[0].call_id))
+        with anyio.fail_after(60):
+            await read.wait()
+            # What was read is overtaken: the repeat finds the call out.
+            await host()
+            go_on.set()
+            await read_again.wait()
+            calls.delivered(told[1])
+            beside.start_soon(host)
+            await anyio.wait_all_tasks_blocked()
+            end.set()
+    assert [(one.charge, one.stored) for one in told] == [
+        (Charge.UNKNOWN, False),
+        (Charge.YES, True),
+        (Charge.YES, False),
+    ]
+    assert [one.call_id for one in rail.sent] == [told[0].call_id, told[0].call_id, told[2].call_id]
+
+
+async def test_who_asks_while_a_call_is_found_to_be_free_hears_that_or_buys_within_bounds_of_its_own(
+    tmp_path: Path,
+) -> None:
+    begun, go_on, ends = anyio.Event(), anyio.Event(), dict[str, CallEnd]()
+
+    async def free(_request: StoredRequest, replay: bool) -> Outcome:
+        if replay:
+            begun.set()
+            await go_on.wait()
+        return refused()
+
+    async def host(calls: Calls, most: MicroUSDC | None) -> None:
+        ends["plain" if most is None else "bounded"] = await calls.pay(replace(buying(), most=most), Caller(LOCAL))
+
+    async with opened(tmp_path, always_lost) as (calls, rail, _ledger):
+        first = await calls.pay(buying(), Caller(LOCAL))
+        rail.script = free
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(calls.resolve, str(first.call_id))
+            await begun.wait()
+            hosts.start_soon(host, calls, None)
+            hosts.start_soon(host, calls, PRICE)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+    assert [one.call_id for one in rail.sent] == [first.call_id, first.call_id, ends["bounded"].call_id]
+    assert (ends["plain"].call_id, ends["plain"].charge) == (first.call_id, Charge.NO)
 
 
 def rewrite(folder: Path, statement: str) -> None:

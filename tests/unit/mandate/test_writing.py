@@ -178,6 +178,19 @@ async def test_a_caller_cancelled_while_it_waits_leaves_nothing_held(
 
 
 @pytest.mark.anyio
+async def test_what_only_callers_wanted_that_have_left_is_not_written(ledger: SqliteLedger) -> None:
+    first, second = (
+        asyncio.create_task(ledger.reserve(reservation(ledger.session, call_id=name))) for name in ("first", "second")
+    )
+    # The first is written at once; the second waits for the end of that turn, and leaves before it.
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([first, second])
+    assert (isinstance(first.result(), Admitted), second.cancelled()) == (True, True)
+    assert [row.call_id for row in await ledger.rows()] == ["first"]
+
+
+@pytest.mark.anyio
 async def test_a_caller_cancelled_when_its_answer_is_there_leaves_nothing_held(ledger: SqliteLedger) -> None:
     cap = meter()
 
