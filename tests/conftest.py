@@ -3,11 +3,20 @@
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # On a loaded machine an example takes as long as it takes.
 for name, examples in (("daily", 40), ("thorough", 400)):
     settings.register_profile(name, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples)
+# For planted faults (tests/mutation): the same examples every time, and whether one fails is all that is asked.
+settings.register_profile(
+    "repeatable",
+    settings.get_profile("daily"),
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
 settings.load_profile("daily")
 
 

@@ -62,7 +62,7 @@ def write(
         standing: the call's state before and after it, and what was held, charged and refunded after it, micro-USDC.
         facts: what else it wrote.
     """
-    return _dumps((number, at, event, call, *standing, session, evidence, facts)).encode("ascii")
+    return _dumps((number, at, event, call, *standing, session, evidence, facts)).encode()
 
 
 def instant(body: bytes) -> UnixMs:
@@ -115,7 +115,7 @@ _identity_of = attrgetter(*IDENTITY)
 
 def identity(kept: Sequence[object]) -> str:
     """The digest, in hex, of what never changes about a call: the values of `IDENTITY`."""
-    return hashlib.sha256(_dumps(kept).encode("ascii")).hexdigest()
+    return hashlib.sha256(_dumps(kept).encode()).hexdigest()
 
 
 def reservation(of: Reservation | CallRow, request: str | None) -> dict[str, object]:

@@ -137,9 +137,7 @@ class Batch:
         self._loaded.same[made.fingerprint].append(made)
         self.changes.made.append((made, wanted))
         self.changes.requests[made.number] = wanted.request
-        self.events.append(
-            chain.RESERVE, made, None, facts=chain.reservation(wanted, chain.body_digest(wanted.request))
-        )
+        self.events.append(chain.RESERVE, made, facts=chain.reservation(wanted, chain.body_digest(wanted.request)))
         for ref in wanted.uses:
             self.grants.use(ref, wanted.call_id)
         return Admitted(wanted.call_id, at)

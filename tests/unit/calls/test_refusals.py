@@ -92,6 +92,9 @@ SAID: list[tuple[Callable[[], Refusal], str, str]] = [
     (lambda: refusals.clock_leapt(-400.4), "CLOCK_WRONG", "leapt 400 seconds back since"),
     (lambda: refusals.clocks_apart(400.4), "CLOCK_WRONG", "is 400 seconds ahead of the ledger server's, so one of them"),
     (lambda: refusals.clocks_apart(-400.4), "CLOCK_WRONG", "is 400 seconds behind the ledger server's"),
+    (lambda: refusals.clocks_apart(0.7), "CLOCK_WRONG", "is 1 seconds ahead of the ledger server's"),
+    (lambda: refusals.clock_leapt(0.7), "CLOCK_WRONG", "leapt 1 seconds ahead since"),
+    (lambda: refusals.clock_leapt(400.4), "CLOCK_WRONG", "If the clock is right now, the operator must restart this server."),
     (refusals.clock_set_back, "CLOCK_WRONG", "was set back while the call was under way"),
     (refusals.ledger_too_slow, "LEDGER_UNAVAILABLE", "takes minutes to answer. Nothing was sent"),
     (lambda: refusals.left_running(70), "SHUTTING_DOWN", "0.00007 USDC stay held"),
@@ -320,6 +323,12 @@ def test_what_is_not_over_stays_held(verdict: Verdict) -> None:
 def test_a_charge_above_the_hold_is_said_to_be_one(amount: int, excessive: bool) -> None:
     assert ended("call_1", ACTION, replace(CHARGED, amount=MicroUSDC(amount)), MicroUSDC(70)).excessive is excessive
     assert not ended("call_1", ACTION, replace(LOST, amount=MicroUSDC(amount)), MicroUSDC(70)).excessive
+
+
+@pytest.mark.parametrize(("came_back", "told"), [(0, 0), (30, 30), (70, 70), (71, 70)])
+def test_of_a_charge_no_more_comes_back_than_it_was(came_back: int, told: int) -> None:
+    outcome = replace(CHARGED, amount=MicroUSDC(70), refunded=MicroUSDC(came_back))
+    assert ended("call_1", ACTION, outcome, MicroUSDC(70)).refunded == told
 
 
 def test_a_question_is_known_by_everything_that_a_person_agreed_to() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jecp_mcp.calls.orders import Orders, Wish
-from jecp_mcp.calls.stored import dump_answer, fingerprint, identities, identity, is_copy, load_answer
+from jecp_mcp.calls.stored import dump_answer, fingerprint, identities, identity, identity_of, is_copy, load_answer
 from jecp_mcp.domain.answers import Answer, Billing
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.domain.purchases import LOCAL, Purchase
@@ -89,6 +89,8 @@ def test_what_an_earlier_version_called_a_call_is_known_where_it_was_something_e
     assert identities("p", "h", "a:b", whole, whole) == (found, None)
     assert identities("p", "h", "a:b", dict(whole), whole) == (found, None)
     assert identities("p", "h", "a:b", {"x": 2}, whole)[1] == found
+    plain = {"x": 2, "note": "n"}
+    assert identities("p", "h", "a:b", {"x": 2}, plain) == tuple(identity("p", "h", "a:b", x) for x in ({"x": 2}, plain))
 
 
 def test_a_label_makes_a_copy_that_is_known_for_one_and_no_label_none() -> None:
@@ -98,6 +100,7 @@ def test_a_label_makes_a_copy_that_is_known_for_one_and_no_label_none() -> None:
     assert len(set(copies)) == 5
     assert all(copy.startswith(f"{base}.") for copy in copies[1:])
     assert [is_copy(copy) for copy in copies] == [False, True, True, True, True]
+    assert {identity_of(copy) for copy in copies} == {base}
     assert fingerprint(base, "2") == copies[1], "the same label again is the same purchase"
     assert fingerprint(identity("p", "h", "a:b", {"x": 2}), "2").partition(".")[2] != copies[1].partition(".")[2]
 
