@@ -103,7 +103,8 @@ class CallRules:
         call.balance_after = call.balance_after if end.balance_after is None else end.balance_after
         evidence, reference = bound_text(end.evidence), self._own_reference(call, bound_text(end.reference))
         if reference is None and end.reference is not None and call.reference is None:
-            evidence = bound_text(f"{evidence or ''}; its payment {end.reference} is another call's")
+            whose = f"its payment {end.reference} is another call's"
+            evidence = bound_text(f"{evidence}; {whose}" if evidence else whose)
         call.reference = call.reference if reference is None else reference
         if evidence is not None and before in CHARGED and _is_ruled(call):
             evidence = bound_text(f"{call.evidence}; {evidence}") if end.look_again_at is None else None

@@ -127,7 +127,7 @@ class GrantRules:
         if count <= MOST_GRANTS and size <= MOST_GRANT_BYTES:
             return going
         what = "prepared calls" if grant.kind is GrantKind.PREPARED else "questions to a person"
-        room = "".join(f"; the first expires at {iso(kept.expires_at)}" for kept in waiting[:1])
+        room = f"; the first expires at {iso(waiting[0].expires_at)}" if waiting else ""
         raise TooManyWait(
             f"{len(waiting)} {what} of {sum(kept.size for kept in waiting)} bytes wait already, and with "
             f"{len(grant.body)} bytes more there would be over {MOST_GRANTS} or {MOST_GRANT_BYTES} bytes; execute or "

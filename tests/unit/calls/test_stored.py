@@ -90,7 +90,9 @@ def test_what_an_earlier_version_called_a_call_is_known_where_it_was_something_e
     assert identities("p", "h", "a:b", dict(whole), whole) == (found, None)
     assert identities("p", "h", "a:b", {"x": 2}, whole)[1] == found
     plain = {"x": 2, "note": "n"}
-    assert identities("p", "h", "a:b", {"x": 2}, plain) == tuple(identity("p", "h", "a:b", x) for x in ({"x": 2}, plain))
+    assert identities("p", "h", "a:b", {"x": 2}, plain) == tuple(
+        identity("p", "h", "a:b", x) for x in ({"x": 2}, plain)
+    )
 
 
 def test_a_label_makes_a_copy_that_is_known_for_one_and_no_label_none() -> None:

@@ -7,14 +7,26 @@ from typing import Any
 import pytest
 
 from jecp_mcp.clock import UnixMs
-from jecp_mcp.domain.outcomes import Verdict
+from jecp_mcp.domain.outcomes import Mark, Verdict
 from jecp_mcp.errors import LedgerError
 from jecp_mcp.mandate import chain
-from jecp_mcp.mandate.records import Admitted, Conclusion, Counting, Meter, OverLimit, Undelivered
-from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, MOST_HELD, UNDELIVERED_MS, Batch, _new_call
+from jecp_mcp.mandate.call_rules import MOST_HELD, MOST_WHOLE
+from jecp_mcp.mandate.counting import new_meter
+from jecp_mcp.mandate.grants import Grant, GrantKind, GrantRef, GrantState
+from jecp_mcp.mandate.records import (
+    RULED,
+    Admitted,
+    Conclusion,
+    Counting,
+    Meter,
+    OverLimit,
+    Undelivered,
+)
+from jecp_mcp.mandate.rules import CLOCK_SLACK_MS, UNDELIVERED_MS, Batch, _new_call
 from jecp_mcp.mandate.states import State
 from jecp_mcp.mandate.windows import Window, earliest, slot_expiry, slot_start
 from jecp_mcp.mandate.working_set import Call, Feed, MeterState, Repeats, WorkingSet
+from jecp_mcp.money import MicroUSDC
 from tests.unit.mandate.reservations import START, meter, reservation
 
 NOBODY: Any = None
@@ -118,7 +130,7 @@ def test_what_a_call_comes_to_is_counted_once_though_the_limit_has_more_to_count
     found = loaded(stored(1), stored(2))
     state = counting(found, fed=1, used=60)
     decided = batch(found)
-    decided.calls.conclude(Conclusion("c1", Verdict.CHARGED, 20, claim=0), START)  # type: ignore[arg-type]
+    decided.calls.conclude(Conclusion("c1", Verdict.CHARGED, MicroUSDC(20), claim=0), START)
     assert state.used == 20
     found.feeds[DAY.key] = Feed(2, [(("docs/pdf",), slot_start(Window.DAY, START), 60)])
     assert isinstance(decided.reserve(reservation("s", 20, meters=[DAY]), START), Admitted)
@@ -145,6 +157,105 @@ def test_room_comes_when_the_slot_leaves_in_which_this_batch_spent_too() -> None
     over = decided.reserve(reservation("s", 80, meters=[DAY]), START)
     assert isinstance(over, OverLimit)
     assert over.resets_at == slot_expiry(Window.DAY, start)
+
+
+def test_a_new_meter_counts_what_the_cap_says_and_only_its_own_process_where_the_cap_is_one_session_s() -> None:
+    made = [new_meter(meter(of, pattern="docs/*"), 7, "s", last=3, fed=1) for of in (Window.SESSION, Window.DAY)]
+    key = "meter of {} local docs/*"
+    assert made == [
+        MeterState(7, key.format("session"), Window.SESSION, "local", "docs/*", "s", 3, 3, 0, new=True),
+        MeterState(7, key.format("day"), Window.DAY, "local", "docs/*", None, 0, 1, 0, new=True),
+    ]
+
+
+def concluded(call: Call, verdict: Verdict = Verdict.CHARGED, **fields: Any) -> list[str | None]:
+    """The evidence of what was written when a call ended so."""
+    decided = batch(loaded(call))
+    decided.calls.conclude(Conclusion(call.call_id, verdict, **fields), START)
+    return [chain.read(one.body, one.digest).evidence for one in decided.changes.events]
+
+
+@pytest.mark.parametrize(
+    ("said", "evidence"),
+    [(None, "its payment tx is another call's"), ("paid", "paid; its payment tx is another call's")],
+)
+def test_a_payment_that_is_another_calls_is_said_to_be(said: str | None, evidence: str) -> None:
+    call, other = stored(1), stored(2, reference="tx")
+    decided = batch(loaded(call, other))
+    decided.calls.conclude(Conclusion("c1", Verdict.CHARGED, evidence=said, reference="tx"), START)
+    assert (call.evidence, call.reference) == (evidence, None)
+
+
+def test_what_a_person_ruled_stands_beside_what_is_said_since() -> None:
+    ruled = f"{RULED}by hand"
+    before = [stored(1, state=State.SETTLED, look_again_at=START, evidence=one) for one in ("heard", ruled, ruled)]
+    assert [concluded(call, evidence=said) for call, said in zip(before, ("paid", "paid", None), strict=True)] == [
+        ["paid"], [f"{ruled}; paid"], [None],
+    ]  # fmt: skip
+    assert [call.evidence for call in before] == ["paid", f"{ruled}; paid", ruled]
+
+
+def test_of_what_is_free_nobody_is_asked_again() -> None:
+    call = stored(1)
+    concluded(call, Verdict.NOT_CHARGED, look_again_at=UnixMs(START + 1))
+    assert (call.state, call.look_again_at, call.ended_at) == (State.RELEASED, None, START)
+
+
+def test_each_claim_is_a_new_one() -> None:
+    call = stored(1, claim=4)
+    decided = batch(loaded(call))
+    decided.calls.claim(call)
+    assert (call.claim, call.owner, facts_of(decided, chain.ADOPT)) == (5, "s", [{"claim": 5}])
+
+
+def test_what_was_about_to_be_paid_for_good_is_freed_by_a_person_only() -> None:
+    call = stored(1, mark=Mark.INTENT)
+    with pytest.raises(LedgerError, match="only a person frees it"):
+        concluded(call, Verdict.NOT_CHARGED, claim=0)
+    concluded(call, Verdict.NOT_CHARGED, claim=None)
+    assert call.state is State.RELEASED
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"charged": MOST_WHOLE}, {"refunded": MOST_WHOLE}, {"balance_after": -MOST_WHOLE}, {"attempts": -MOST_WHOLE}],
+)
+def test_what_no_column_can_hold_is_not_concluded(fields: dict[str, Any]) -> None:
+    call = stored(1)
+    with pytest.raises(LedgerError, match="an amount is out of bounds"):
+        concluded(call, **fields)
+    assert call.state is State.SENT
+
+
+def granted(decided: Batch, name: str, state: GrantState = GrantState.GRANTED, note: str | None = None) -> GrantRef:
+    grant = Grant(GrantKind.APPROVAL, name, "local", "print", state, b"{}", UnixMs(START), UnixMs(START + 9), note=note)
+    decided.grants.write(grant, UnixMs(START))
+    return GrantRef(grant.kind, name)
+
+
+def test_a_grant_is_good_until_it_expires_and_not_from_then_on() -> None:
+    decided = batch(loaded())
+    ref = granted(decided, "a")
+    assert decided.grants.check([ref], "print", "local", UnixMs(START + 8)) is None
+    assert decided.grants.check([ref], "print", "local", UnixMs(START + 9)) is not None
+
+
+def test_a_grant_that_is_written_and_answered_in_one_batch_is_stored_once() -> None:
+    decided = batch(loaded())
+    ref = granted(decided, "a", GrantState.ASKED)
+    decided.grants.answer(ref, granted=True, note="yes", at=UnixMs(START))
+    assert decided.changes.new_grants[ref].state is GrantState.GRANTED
+    assert decided.changes.grants == {}
+
+
+def test_a_grant_that_is_superseded_says_nothing_of_what_was_asked() -> None:
+    decided = batch(loaded())
+    granted(decided, "a", note="asked for")
+    granted(decided, "b", note="asked for")
+    read = [chain.read(one.body, one.digest) for one in decided.changes.events]
+    assert [(one.facts["slip"], one.facts["state"], one.evidence) for one in read] == [
+        ("a", "granted", "asked for"), ("a", "superseded", None), ("b", "granted", "asked for"),
+    ]  # fmt: skip
 
 
 def test_what_a_reservation_writes_for_good_is_enough_to_count_it() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from jecp_mcp.domain.offers import Offer, Price
 from jecp_mcp.mandate.caps import CapSet, matches, meter_key, meters_for, standing_meters, tightest_per_call
-from jecp_mcp.mandate.naming import names_of
+from jecp_mcp.mandate.naming import Naming, names_of
 from jecp_mcp.mandate.policy import Policy
 from jecp_mcp.mandate.records import Meter
 from jecp_mcp.mandate.windows import Window
@@ -120,3 +120,10 @@ def test_what_is_sold_at_a_source_with_a_name_is_matched_with_and_without_it() -
         "eu__docs_pdf_make",
         "docs_pdf_make",
     )
+
+
+def test_every_cap_and_the_policy_go_by_what_things_are_called_now() -> None:
+    naming = Naming(sources=(("https://hub.example", "eu"),))
+    settings = MandateSettings.model_validate({"limits": [{"match": "docs/*", "daily_usdc": "1"}]})
+    policy = Policy.from_settings(settings, naming)
+    assert [policy.naming, *(cap.naming for cap in policy.caps)] == [naming] * 3

@@ -10,7 +10,7 @@ from jecp_mcp.clock import UnixMs, iso
 from jecp_mcp.errors import TooManyQuestions, TooManyWait
 from jecp_mcp.mandate import chain
 from jecp_mcp.mandate.grant_rules import MOST_GRANT_BYTES, MOST_GRANTS, GrantRules
-from jecp_mcp.mandate.grants import MOST_QUESTIONS, Grant, GrantKind, GrantState
+from jecp_mcp.mandate.grants import MOST_QUESTIONS, Grant, GrantKind, GrantRef, GrantState
 from jecp_mcp.mandate.working_set import Changes, Events, StoredGrant, WorkingSet
 from tests.unit.mandate.reservations import START
 
@@ -25,10 +25,11 @@ def dropped_by(
     kind: GrantKind = GrantKind.PREPARED,
     state: GrantState = GrantState.GRANTED,
     size: int = 2,
+    lapsed: Iterable[GrantRef] = (),
 ) -> list[str]:
-    """The ids of what goes when a new one of `size` bytes is written beside what is stored."""
+    """The ids of what goes when a new one of `size` bytes is written beside what is stored, of which some lapsed."""
     loaded, changes = WorkingSet(0, chain.GENESIS, 0, lambda _meter: ()), Changes()
-    loaded.stored_grants = list(stored)
+    loaded.stored_grants, loaded.lapsed = list(stored), list(lapsed)
     rules = GrantRules(loaded, changes, Events(loaded, changes, "session", START))
     rules.write(Grant(kind, "new", "local", "print", state, b"x" * size, START, UnixMs(START + 60_000)), START)
     return [ref.grant_id for ref in changes.dropped_grants]
@@ -69,6 +70,7 @@ def test_what_nothing_can_come_of_makes_room_where_room_is_wanted(dead: StoredGr
     # The oldest first, and no more of them than the room takes.
     older = dead._replace(grant_id="older")
     assert dropped_by([older, dead, *waiting[1:]]) == ["older"]
+    assert dropped_by([older, dead, *waiting]) == ["kept 0", "older"]
     full = stored_grant(1, size=MOST_GRANT_BYTES - 4)
     assert dropped_by([older, dead, full]) == ["older"]
     assert dropped_by([older, full], size=3) == ["older"]
@@ -81,3 +83,11 @@ def test_a_person_has_so_many_questions_of_one_principal_and_no_more() -> None:
     assert dropped_by(asked, kind=GrantKind.APPROVAL) == []
     with pytest.raises(TooManyQuestions, match=r"^20 questions wait for a person already$"):
         dropped_by(asked, kind=GrantKind.APPROVAL, state=GrantState.ASKED)
+
+
+def test_what_lapsed_takes_no_room_and_what_waits_beside_it_does() -> None:
+    waiting = [stored_grant(number) for number in range(MOST_GRANTS)]
+    gone = stored_grant(1_000, left=0)
+    assert dropped_by([gone, *waiting[1:]], lapsed=[gone.ref]) == ["kept 1000"]
+    with pytest.raises(TooManyWait):
+        dropped_by([gone, *waiting], lapsed=[gone.ref])
