@@ -57,7 +57,8 @@ def main() -> int:
         _write(KNOWN, known)
         _write(PLANTED, faults)
     worker = [sys.executable, "-m", "tests.mutation.worker", str(asked.children)]
-    subprocess.run(worker, cwd=MUTANTS, check=True)
+    if subprocess.run(worker, cwd=MUTANTS, check=False).returncode:
+        return 1
     known = _read_known()
     good = report(faults, known)
     failed = json.loads((MUTANTS / CONTROL).read_text(encoding="utf-8"))

@@ -93,7 +93,7 @@ def _clear(pid: int, folder: Path) -> None:
 
 def run_tests(items: list[pytest.Item], before_each: Callable[[pytest.Item], None]) -> bool:
     """Run tests as pytest does, each with its fixtures, in this order until one fails; whether none did."""
-    for item, after in zip(items, [*items[1:], None], strict=True):
+    for item, after in zip(items, [*items, None][1:], strict=True):
         before_each(item)
         failed = item.session.testsfailed
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)

@@ -31,6 +31,7 @@ from tests.mutation.forks import FAILED, PASSED, in_children, run_tests
 from tests.mutation.planting import test_arguments
 
 PATIENCE: Final = 10
+GRACE: Final = 5
 """A test may take so many times as long as without a fault, and so many seconds more."""
 NOWHERE: Final = "nowhere.x_nothing__mutmut_1"
 """A fault that no function has."""
@@ -89,7 +90,7 @@ class Worker:
             files[item.path].append(test)
         for ended in in_children(iter(files.values()), self._measured, self._children):
             if ended.code != PASSED:
-                sys.exit(f"without a fault, this fails: {ended.note or ended.job}")
+                pytest.exit(f"without a fault, this fails: {ended.note or ended.job}", returncode=1)
             functions, seconds = json.loads(ended.note)
             self._reach.functions.update(functions)
             self._reach.seconds.update(seconds)
@@ -112,6 +113,7 @@ class Worker:
 
     def _plant(self) -> None:
         known = {fault for fault, status, _ in results() if status != "broken"}
+        self._noticed.update(test for _, status, test in results() if status == "noticed")
         chosen = [fault for fault in json.loads(CHOSEN.read_text(encoding="utf-8")) if fault not in known]
         runs = (Run(fault, self._in_order(mangled(fault))) for fault in chosen)
         with RESULTS.open("a", encoding="utf-8") as file:
@@ -150,7 +152,7 @@ class Worker:
 
     def _watch(self, note: Path, item: pytest.Item) -> None:
         note.write_text(item.nodeid, encoding="utf-8")
-        signal.alarm(int((self._reach.seconds[item.nodeid] + 1) * PATIENCE))
+        signal.alarm(int(self._reach.seconds[item.nodeid] * PATIENCE) + GRACE)
 
 
 def results(folder: Path = Path()) -> list[tuple[str, str, str]]:

@@ -56,6 +56,16 @@ def test_a_connection_that_cannot_be_made_safe_is_refused() -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("made", ["PRAGMA application_id = 1", "PRAGMA user_version = 1", "CREATE TABLE notes(text)"])
+def test_a_database_that_holds_anything_is_not_taken_for_a_new_ledger(made: str) -> None:
+    connection = apsw.Connection(":memory:")
+    assert schema.identify(connection) == 0
+    connection.execute(made)
+    with pytest.raises(LedgerDamaged, match="not a ledger"):
+        schema.identify(connection)
+    connection.close()
+
+
 @pytest.mark.anyio
 async def test_a_database_of_another_program_is_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"

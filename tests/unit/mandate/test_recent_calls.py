@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jecp_mcp.mandate.sql_conditions import COPIES_AMONG
+from jecp_mcp.mandate.sqlite.ledger_queries import LedgerQueries
 from jecp_mcp.mandate.sqlite.recent_calls import RecentCalls
 
 
@@ -16,7 +17,9 @@ class Calls:
 
     def __init__(self) -> None:
         self.connection = apsw.Connection(":memory:")
-        self.connection.execute("CREATE TABLE call(id INTEGER PRIMARY KEY, fingerprint TEXT)")
+        self.connection.execute(
+            "CREATE TABLE call(id INTEGER PRIMARY KEY, fingerprint TEXT, call_id TEXT AS ('c' || id))"
+        )
         self.read = 0
         self.connection.row_trace = self._count
         self.asked: list[str] = []
@@ -59,3 +62,10 @@ def test_each_call_is_looked_at_once_for_the_copies_of_later_ones() -> None:
     assert calls.read - before == 400
     calls.add("other 5000")
     assert recent.may_have_copies(calls.connection, 5_401, "other 5000")
+
+
+def test_what_became_of_other_calls_is_not_read_where_none_is_a_copy() -> None:
+    calls = Calls()
+    calls.add("one", "other")
+    queries = LedgerQueries(calls.connection, RecentCalls())
+    assert [queries.copy_number(name) for name in ("c1", "c2", "c3")] == [1, 1, 0], "the table knows no states"
