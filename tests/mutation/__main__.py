@@ -40,15 +40,20 @@ def main() -> int:
     which.add_argument("names", nargs="*", default=[], metavar="NAME", help="these, or those that a pattern matches")
     asked = parser.parse_args()
     if asked.resume:
+        if not (MUTANTS / CHOSEN).exists():
+            parser.error("no run was broken off after its faults were planted")
         faults = _read_faults()
     else:
         before, known = _read_faults(), _read_known()
+        (MUTANTS / CHOSEN).unlink(missing_ok=True)
         faults = plant()
         known = {name: status for name, status in known.items() if faults.get(name) == before[name]}
         if asked.survivors:
             chosen = [name for name in faults if known.get(name) not in NOTICED]
         else:
             chosen = [name for name in faults if any(fnmatchcase(name, one) for one in asked.names or ["*"])]
+        if asked.names and not chosen:
+            parser.error("there is no such fault")
         for name in chosen:
             known.pop(name, None)
         for file in (REACH, RESULTS, CONTROL):

@@ -40,6 +40,6 @@ def _plant_in(path: Path) -> Iterator[str]:
     return (get_mutant_name(path, name) for name in mutated.mutant_names)
 
 
-def test_arguments() -> list[str]:
+def pytest_arguments() -> list[str]:
     """How pytest is to run the tests that must notice the faults."""
     return [*config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection]

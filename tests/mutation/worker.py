@@ -28,7 +28,7 @@ from mutmut.mutation import trampoline
 
 from tests.mutation.faults import mangled
 from tests.mutation.forks import FAILED, PASSED, in_children, run_tests
-from tests.mutation.planting import test_arguments
+from tests.mutation.planting import pytest_arguments
 
 PATIENCE: Final = 10
 GRACE: Final = 5
@@ -165,4 +165,4 @@ def results(folder: Path = Path()) -> list[tuple[str, str, str]]:
 if __name__ == "__main__":
     trampoline.set_mutant_under_test("")
     options = ["--rootdir=.", "-q", "-s", "--tb=no", "--hypothesis-profile=repeatable"]
-    sys.exit(pytest.main([*options, *test_arguments()], plugins=[Worker(int(sys.argv[1]))]))
+    sys.exit(pytest.main([*options, *pytest_arguments()], plugins=[Worker(int(sys.argv[1]))]))
