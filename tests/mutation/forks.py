@@ -69,6 +69,8 @@ def in_children(jobs: Iterator[_T], work: Callable[[_T, Path], int], children: i
             yield ended
     finally:
         for pid, (_, folder) in running.items():
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             _clear(pid, folder)
 
 

@@ -133,7 +133,7 @@ class Worker:
         )
 
     def _check(self) -> None:
-        """Whether the tests that noticed faults pass without one, run as they were then."""
+        """Whether the tests that noticed faults pass without one, after those that ran before them."""
         noticing: defaultdict[str, set[str]] = defaultdict(set)
         for fault, status, test in results():
             if status in {"noticed", "timeout"}:
