@@ -1,10 +1,10 @@
 """The yardstick: the bare SDK's low-level server with as many tools as asked, each an echo or a bare POST.
 
-    python tests/bench/bare_server.py TOOLS [CAPABILITY/ACTION [stdio|http [FILE]]]
+    python tests/bench/bare_server.py TOOLS [CAPABILITY/ACTION [stdio|http [FILE [whole]]]]
 
 With a capability, each call buys that of the Hub in the environment; with ``http`` it serves Streamable HTTP on a free
 port, which it prints. With a file, each call is written down in it before it leaves and after it was answered: the least
-that a server costs which must not forget what it pays for.
+that a server costs which must not forget what it pays for. With ``whole``, the product's own ledger does so.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Te
 
 if TYPE_CHECKING:
     import httpx2
-    from bare_ledger import BareLedger
+    from bare_ledger import BareLedger, WholeLedger
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "What to say."}}}
 
 
 def yardstick(
-    tools: int, path: str | None, http: httpx2.AsyncClient | None, ledger: BareLedger | None = None
+    tools: int, path: str | None, http: httpx2.AsyncClient | None, ledger: BareLedger | WholeLedger | None = None
 ) -> Server[Any]:
     """The server; with an HTTP client, its calls buy what is at `path`; with a ledger, they are written down."""
     listed = ListToolsResult(
@@ -65,16 +65,18 @@ async def over_stdio(server: Server[Any]) -> None:
 
 
 async def over_http(server: Server[Any]) -> None:
-    """Serve Streamable HTTP, as the SDK's own documentation does it."""
+    """Serve Streamable HTTP, as the SDK's own documentation does it, with what the SDK brings along."""
     import uvicorn
 
-    config = uvicorn.Config(server.streamable_http_app(), log_level="warning")
+    config = uvicorn.Config(server.streamable_http_app(), log_level="warning", loop="asyncio", http="h11")
     with socket.create_server(("127.0.0.1", 0)) as bound:
         print(f"the yardstick listens on http://127.0.0.1:{bound.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
         await uvicorn.Server(config).serve(sockets=[bound])
 
 
-async def main(tools: int, path: str | None = None, transport: str = "stdio", kept_in: str | None = None) -> None:
+async def main(
+    tools: int, path: str | None = None, transport: str = "stdio", kept_in: str | None = None, how: str = "bare"
+) -> None:
     """Serve until the client leaves."""
     serve = over_http if transport == "http" else over_stdio
     if path is None:
@@ -84,9 +86,9 @@ async def main(tools: int, path: str | None = None, transport: str = "stdio", ke
 
     ledger = None
     if kept_in is not None:
-        from bare_ledger import BareLedger
+        from bare_ledger import BareLedger, WholeLedger
 
-        ledger = BareLedger(kept_in)
+        ledger = (WholeLedger if how == "whole" else BareLedger)(kept_in)
     async with httpx2.AsyncClient() as http:
         await serve(yardstick(tools, path, http, ledger))
 

@@ -76,7 +76,9 @@ async def reservations(folder: Path, callers: int, seconds: float, *, settle: bo
     await ledger.close()
 
 
-def reservation(ledger: SqliteLedger, call_id: str) -> Reservation:
+def reservation(
+    ledger: SqliteLedger, call_id: str, request: bytes = BODY, meters: tuple[Meter, ...] = METERS
+) -> Reservation:
     return Reservation(
         call_id=call_id,
         principal="local",
@@ -92,8 +94,8 @@ def reservation(ledger: SqliteLedger, call_id: str) -> Reservation:
         fingerprint=f"{hash(call_id):x}",
         quoted=MicroUSDC(5_000),
         hold=MicroUSDC(5_000),
-        meters=METERS,
-        request=BODY,
+        meters=meters,
+        request=request,
     )
 
 

@@ -4,19 +4,22 @@
 
 A paid call is compared with the sum of its unavoidable parts, measured in turn with it: an echo call on a bare SDK
 server over stdio, and a bare HTTP POST of the same purchase to the same Hub over a kept-alive connection. What the
-disk takes to keep a reservation is shown and not counted. Beside it stands the floor: a bare SDK server that POSTs, and
-does no more than write each call down, durable before it leaves and again after it. The cold start (spawn to the first
-``tools/list`` answer) is compared with a bare low-level SDK server's.
+disk takes to keep a reservation is shown and not counted. Beside it stand two floors: a bare SDK server that POSTs, and
+does no more than write each call down, durable before it leaves and again after it; and one that writes it down in
+the product's ledger, with all its rules, and does nothing else of what the product does. The cold start (spawn to the
+first ``tools/list`` answer) is compared with a bare low-level SDK server's.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import httpx2
+from mcp import Client
 from mcp_types import Tool
 
 from tests.acceptance.roads import LEGACY, MODERN, SandboxHub, sandbox
@@ -38,6 +41,7 @@ from tests.bench.stopwatch import (
 TEXT = "A short text, counted for the benchmark."
 OURS, ECHO, POST = "jecp-mcp: a paid call", "bare SDK server: an echo", "bare POST: the same purchase"
 FLOOR = "bare SDK server: a POST, two durable writes"
+LEDGER = "bare SDK server: a POST, the whole ledger"
 CALL_BOUND = 1.15
 DISK = "disk: 4 KiB written and synced"
 
@@ -51,6 +55,7 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
         opened(bridge(hub, folder / "state"), era, log) as ours,
         opened(bare(len(tools)), era, log) as echo,
         opened(floor(hub, len(tools), f"{capability}/{action}", folder / f"floor-{era}.sqlite"), era, log) as least,
+        opened(floor(hub, len(tools), f"{capability}/{action}", folder / f"{era}.sqlite", "whole"), era, log) as whole,
         httpx2.AsyncClient() as http,
     ):
 
@@ -61,9 +66,12 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
         async def said(number: int) -> None:
             await echo.call_tool("echo_1", {"text": f"{TEXT} {number}"})
 
-        async def floor_call(number: int) -> None:
-            result = await least.call_tool("echo_1", {"text": f"{TEXT} {number}"})
-            assert not result.is_error, result.content[0]
+        def written(server: Client) -> Callable[[int], Awaitable[None]]:
+            async def call(number: int) -> None:
+                result = await server.call_tool("echo_1", {"text": f"{TEXT} {number}"})
+                assert not result.is_error, result.content[0]
+
+            return call
 
         async def posted(number: int) -> None:
             bought = buyer.purchase(f"/{capability}/{action}", {"text": f"{TEXT} {number}"})
@@ -71,13 +79,15 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
             assert answer.status_code == 200, answer.text
 
         with disk(folder) as synced:
-            samples = await in_turn({OURS: paid, FLOOR: floor_call, ECHO: said, POST: posted, DISK: synced}, count)
+            kinds = {OURS: paid, FLOOR: written(least), LEDGER: written(whole), ECHO: said, POST: posted, DISK: synced}
+            samples = await in_turn(kinds, count)
     print(f"calls of {capability}:{action}, {era}")
     medians = show(samples)
     parts = medians[ECHO] + medians[POST]
     ratio("echo + POST", medians[OURS], parts, CALL_BOUND)
-    ratio("echo + POST, of the floor", medians[FLOOR], parts, CALL_BOUND)
-    print(f"  beside the floor {medians[OURS] / medians[FLOOR]:.3f}")
+    ratio("echo + POST, of two durable writes", medians[FLOOR], parts, CALL_BOUND)
+    ratio("echo + POST, of the whole ledger", medians[LEDGER], parts, CALL_BOUND)
+    print(f"  beside the floors {medians[OURS] / medians[FLOOR]:.3f}, {medians[OURS] / medians[LEDGER]:.3f}")
 
 
 async def main(count: int, start_count: int) -> None:

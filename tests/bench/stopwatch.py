@@ -46,11 +46,15 @@ def bare(tools: int) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=[str(BARE), str(tools)])
 
 
-def floor(hub: SandboxHub, tools: int, path: str, ledger: Path) -> StdioServerParameters:
-    """The yardstick server that buys what is at `path`, and writes each call down before and after it."""
+def floor(hub: SandboxHub, tools: int, path: str, ledger: Path, how: str = "bare") -> StdioServerParameters:
+    """The yardstick server that buys what is at `path`, and writes each call down before and after it.
+
+    Args:
+        how: with the ``bare`` writes, or in the ``whole`` ledger.
+    """
     return StdioServerParameters(
         command=sys.executable,
-        args=[str(BARE), str(tools), path, "stdio", str(ledger)],
+        args=[str(BARE), str(tools), path, "stdio", str(ledger), how],
         env=server_env(hub.url, hub.agent_id, hub.api_key),
     )
 

@@ -426,6 +426,55 @@ async def test_large_bodies_together_are_bounded_and_small_ones_still_get_in(mon
         assert await after.status() == 200
 
 
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        (b"", b"\r\n"),
+        (b"GET /", b"x"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"x"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X: x\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X: x\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["nothing", "path", "header", "headers", "chunk extension", "trailers", "tiny chunks"],
+)
+async def test_what_is_no_body_is_bounded_too(monkeypatch: pytest.MonkeyPatch, head: bytes, more: bytes) -> None:
+    monkeypatch.setattr(http_limits, "REQUEST_SECONDS", 600)
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        client = await running.connect()
+        client.writer.write(head)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(64):
+                client.writer.write(more * (8192 // len(more)))
+                await client.writer.drain()
+        await client.until_closed()
+        assert running.bodies == []
+
+
+async def test_a_body_may_come_in_chunks_of_the_usual_size() -> None:
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        client = await running.connect()
+        client.writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.writer.write((b"400\r\n" + b"x" * 1024 + b"\r\n") * 4096 + b"0\r\n\r\n")
+        assert await client.status() == 200
+        assert [len(body) for body in running.bodies] == [http_guard.MOST_BYTES]
+
+
+async def test_some_requests_may_be_sent_before_the_first_is_answered_but_not_any_number() -> None:
+    async with serving(HttpLimits(8, 6, 2)) as running:
+        patient, flooding = await running.connect(), await running.connect()
+        request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+        patient.writer.write(request * (http_limits.MOST_PIPELINED + 1))
+        for _ in range(http_limits.MOST_PIPELINED + 1):
+            assert await patient.status() == 200
+            assert await patient.head() == b"0\r\n\r\n"
+        flooding.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + request * (http_limits.MOST_PIPELINED + 1))
+        await flooding.until_closed()
+        running.hold.set()
+        await running.until(lambda: running.ended == running.begun == 18)
+
+
 def test_the_limits_go_by_the_descriptors_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     for soft, connections in ((128, 44), (1024, 252), (resource.RLIM_INFINITY, 252), (20, 12)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
