@@ -1,8 +1,9 @@
 """Group commit: many callers, one durable transaction, and no thread where none is needed.
 
 A caller that finds nothing waiting commits at once, in the thread of the event loop: a hand-off to a thread and back
-costs more than a quick disk. Callers that come in the same turn of the loop are written together at its end, and so are
-those who were written together before. When the disk is slow or another process is writing, one thread waits instead of
+costs more than a quick disk. Callers that come within a few turns of the loop are written together at their end, and so
+are those who were written together before: where many calls are under way those turns are long and bring many, and
+where nothing is they pass at once. When the disk is slow or another process is writing, one thread waits instead of
 the loop, and everybody who comes meanwhile shares its next transaction. Changes run in the order in which they were
 asked for; one that nobody waits for and that could not be written is set apart, and keeps nobody else from writing.
 """
@@ -34,6 +35,11 @@ _MOST_FAILED = 2
 """How many of the changes that were set apart are tried alone in vain before the others rest too."""
 _MOST_FED = 10_000
 """In how many transactions a limit may be counted before its caller is told to come again."""
+_TURNS = 4
+"""In how many turns of the loop callers gather for one transaction: about as many as a request takes from its arrival to
+its reservation."""
+_STILL_CROWDED = 8
+"""How many transactions in a row one caller must have alone before the next is served at once again."""
 _QUICK = 0.003
 """A transaction slower than this, in seconds, is not worth the loop's standstill."""
 
@@ -90,8 +96,8 @@ class Writer:
         """Whether what was set apart is being written."""
         self._turn = False
         self._timer: asyncio.TimerHandle | None = None
-        self._crowd = False
-        """Whether several callers shared the last transaction: they will come again, in one turn."""
+        self._crowd = 0
+        """For how many transactions more callers gather first, since several shared one: they will come again."""
         self.trouble: str | None = None
         """Why changes that nobody waits for could not be written the last time, or None."""
         self._recent = 0.0
@@ -200,9 +206,12 @@ class Writer:
     def _start_turn(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._turn:
             self._turn = True
-            loop.call_soon(self._end_turn)
+            loop.call_soon(self._end_turn, loop, _TURNS - 1)
 
-    def _end_turn(self) -> None:
+    def _end_turn(self, loop: asyncio.AbstractEventLoop, left: int) -> None:
+        if left:
+            loop.call_soon(self._end_turn, loop, left - 1)
+            return
         self._turn = False
         if not self._busy and self._has_awaited():
             self._write()
@@ -225,7 +234,9 @@ class Writer:
         batch = self._take()
         if not batch:
             return
-        self._crowd = sum(change.future is not None for change in batch) > 1
+        waiting = sum(change.future is not None for change in batch)
+        if waiting:
+            self._crowd = _STILL_CROWDED if waiting > 1 else max(0, self._crowd - 1)
         if self._recent < _QUICK:
             outcomes = self._commit_here(batch)
             if outcomes is not None:
