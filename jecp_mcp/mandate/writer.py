@@ -36,8 +36,8 @@ _MOST_FAILED = 2
 _MOST_FED = 10_000
 """In how many transactions a limit may be counted before its caller is told to come again."""
 _TURNS = 4
-"""In how many turns of the loop callers gather for one transaction: about as many as a request takes from its arrival to
-its reservation."""
+"""In how many turns of the loop callers gather for one transaction: about as many as a request takes from its arrival
+to its reservation."""
 _STILL_CROWDED = 8
 """How many transactions in a row one caller must have alone before the next is served at once again."""
 _QUICK = 0.003
