@@ -50,6 +50,35 @@ async def test_a_lone_caller_is_served_without_leaving_its_thread(ledger: Sqlite
 
 
 @pytest.mark.anyio
+async def test_callers_who_come_within_a_few_turns_share_a_transaction_until_one_comes_alone_for_a_while(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_QUICK", float("inf"))
+    commit, sizes = ledger._file.commit, list[int]()
+
+    def counted(steps: Any, *, wait: bool) -> list[Any]:
+        sizes.append(len(steps))
+        return commit(steps, wait=wait)
+
+    monkeypatch.setattr(ledger._file, "commit", counted)
+
+    async def after(turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert isinstance(await ledger.reserve(reservation(ledger.session, call_id=f"{turns}")), Admitted)
+
+    await asyncio.gather(*(after(turns) for turns in range(writer._TURNS)))
+    assert sizes == [1, writer._TURNS - 1]
+    at_once = []
+    for number in range(writer._STILL_CROWDED + 1):
+        waiting = asyncio.ensure_future(ledger.reserve(reservation(ledger.session, call_id=f"alone {number}")))
+        await asyncio.sleep(0)
+        at_once.append(waiting.done())
+        await waiting
+    assert at_once == [False] * writer._STILL_CROWDED + [True]
+
+
+@pytest.mark.anyio
 async def test_the_statements_of_a_purchase_are_compiled_once(ledger: SqliteLedger) -> None:
     compiled: list[tuple[int, str | None]] = []
 
