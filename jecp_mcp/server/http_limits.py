@@ -8,10 +8,6 @@ something has arrived that the event loop has yet to read: its client has done i
 
 A client that keeps a connection for its next request may send that just as the connection is dropped, and its request
 is lost (RFC 9112 §9.5). So once half of the places are taken, an answer says that its connection closes.
-
-The parser would keep whatever it is sent. So beside its body, which `jecp_mcp.server.http_guard` bounds, a request may
-have `MOST_FRAMING` bytes: its head, and what frames the chunks of a body and follows them. And no more than
-`MOST_PIPELINED` may be sent before the one before them is answered.
 """
 
 from __future__ import annotations
@@ -26,16 +22,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Self
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS: Final = 20.0
 """How long a whole request may take to arrive."""
 STALLED_SECONDS: Final = 30.0
 """How long a client may take nothing of an answer that waits for it."""
-MOST_FRAMING: Final = 64 * 1024
-"""How many bytes of a request may be something else than its body."""
-MOST_PIPELINED: Final = 16
-"""How many requests may wait for the answer to one that was sent before them over the same connection."""
 ACCEPTED: Final = 1
 """How many connections to accept in one turn of the event loop.
 
@@ -128,8 +121,8 @@ class Connections:
         self._waiting.pop(connection, None)
 
 
-class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's HTTP connection, dropped when its client keeps it waiting or sends a head without end."""
+class BoundedConnection(H11Protocol):
+    """uvicorn's HTTP connection, dropped when its client keeps it waiting."""
 
     places: Connections
     """Given by `bounded_protocol`."""
@@ -140,7 +133,6 @@ class BoundedConnection(HttpToolsProtocol):
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._begun = False
-        self._framing = 0
         self.places.add(self)
         self._look()
 
@@ -149,28 +141,8 @@ class BoundedConnection(HttpToolsProtocol):
         if not self._begun:
             self._begun = True
             self.places.begins(self)
-        self._framing += len(data)
         super().data_received(data)
-        if self._framing > MOST_FRAMING:
-            self._refuse()
         self._look()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if len(self.pipeline) == MOST_PIPELINED:
-            # Ends the parsing; uvicorn refuses what it calls invalid, and closes.
-            raise ValueError("too many requests wait")
-        super().on_message_begin()
-
-    def on_body(self, body: bytes) -> None:
-        """Some of the body has arrived."""
-        self._framing -= len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole; what arrives from now on belongs to the next."""
-        self._framing = 0
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer has gone out whole."""
@@ -208,14 +180,6 @@ class BoundedConnection(HttpToolsProtocol):
             self._socket().shutdown(socket.SHUT_RDWR)
         self.transport.abort()
 
-    def _refuse(self) -> None:
-        """Take no more of a request that is hardly a body."""
-        if self.cycle is None or self.cycle.response_complete:
-            self.send_400_response(f"A request may have {MOST_FRAMING} bytes beside its body.")
-        else:
-            # Its answer, or the one before, may have begun.
-            self.drop()
-
     def _socket(self) -> TransportSocket:
         bound: TransportSocket = self.transport.get_extra_info("socket")
         return bound
@@ -239,7 +203,7 @@ class BoundedConnection(HttpToolsProtocol):
             self.places.answers(self)
             if self.places.scarce:
                 # As if the client had asked for it: uvicorn then says so in the answer, and closes.
-                cycle.keep_alive = False
+                cycle.scope["headers"] = [*cycle.scope["headers"], CLOSE_HEADER]
             if self._late is not None:
                 self._late.cancel()
                 self._late = None
