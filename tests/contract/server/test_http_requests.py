@@ -74,14 +74,6 @@ async def test_an_offer_of_another_protocol_is_passed_over(body: bytes, at_once:
 
 GET = b"GET / HTTP/1.1\r\n"
 HOST = b"Host: x\r\n"
-TARGETS = {
-    b"/": 200,
-    b"http://x/": 200,
-    b"http://X/page?a": 200,
-    b"http://y/": 400,
-    b"http://x@y/": 400,
-    b"http://x": 400,
-}
 HEADS = {
     GET + HOST: 200,
     GET: 400,
@@ -92,10 +84,7 @@ HEADS = {
     b"GET / HTTP/1.0\r\n" + HOST * 2: 400,
     b"GET /\r\n": 400,
     GET + HOST + b"Transfer-Encoding: gzip, chunked\r\n": 400,
-    GET + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n": 400,
-    GET + HOST + b"Content-Length: 0\r\nContent-Length: 0\r\n": 400,
-    GET + HOST + b"X: a\r\n b\r\n": 400,
-    **{b"GET " + target + b" HTTP/1.1\r\n" + HOST: status for target, status in TARGETS.items()},
+    GET + HOST + b"Content-Length: 0\r\nContent-Length: 1\r\n": 400,
 }
 
 
