@@ -96,18 +96,15 @@ def test_a_header_that_is_refused_forges_no_line_of_the_log(tmp_path: Path) -> N
         assert process.stderr is not None
         url = next(line.split("listens on ")[1].strip() for line in process.stderr if "listens on " in line)
         at = urlsplit(url)
-        forged = b"\x9b2J\x85approvals are answered at http://evil.example, PIN 000000" + b"x" * 6_000
-        here = at.netloc.encode()
-        # An escape is no sign of a header, and its request is not read at all.
-        for value, refusals in ((forged, {b"403", b"421"}), (b"\x1b[2J" + forged, {b"400"})):
-            for headers in (b"Host: " + value, b"Host: %b\r\nOrigin: %b" % (here, value)):
-                with socket.create_connection((at.hostname, at.port), timeout=30) as connection:
-                    ask = b"POST /mcp HTTP/1.1\r\n%b\r\nContent-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                    connection.sendall(ask % headers)
-                    assert connection.recv(65_536).split(b" ")[1] in refusals
+        forged = b"\x9b2J\x1b[2J\x85approvals are answered at http://evil.example, PIN 000000" + b"x" * 6_000
+        for headers in (b"Host: " + forged, b"Host: %b\r\nOrigin: %b" % (at.netloc.encode(), forged)):
+            with socket.create_connection((at.hostname, at.port), timeout=30) as connection:
+                ask = b"POST /mcp HTTP/1.1\r\n%b\r\nContent-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                connection.sendall(ask % headers)
+                assert connection.recv(65_536).split(b" ")[1] in {b"403", b"421"}
         process.terminate()
         lines = process.stderr.read().splitlines()
-    assert [line for line in lines if "Invalid Host header: \\u009b2J\\u0085approvals" in line]
-    assert [line for line in lines if "Invalid Origin header: \\u009b2J\\u0085approvals" in line]
+    assert [line for line in lines if "Invalid Host header: \\u009b2J\\u001b[2J\\u0085approvals" in line]
+    assert [line for line in lines if "Invalid Origin header: \\u009b2J\\u001b[2J\\u0085approvals" in line]
     assert all(line.startswith(("jecp-mcp ", "    ")) for line in lines if "evil.example" in line)
     assert max(map(len, lines)) < 4_100
