@@ -8,10 +8,6 @@ something has arrived that the event loop has yet to read: its client has done i
 
 A client that keeps a connection for its next request may send that just as the connection is dropped, and its request
 is lost (RFC 9112 §9.5). So once half of the places are taken, an answer says that its connection closes.
-
-The parser would keep whatever it is sent. So beside its body, which `jecp_mcp.server.http_guard` bounds, a request may
-have `MOST_FRAMING` bytes: its head, and what frames the chunks of a body and follows them; somewhat more if all of it
-arrives at once. And no more than `MOST_PIPELINED` may be sent before the one before them is answered.
 """
 
 from __future__ import annotations
@@ -26,18 +22,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Self
 
-from jecp_mcp.server.http_protocol import HttpProtocol, InvalidRequest
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS: Final = 20.0
 """How long a whole request may take to arrive."""
 STALLED_SECONDS: Final = 30.0
 """How long a client may take nothing of an answer that waits for it."""
-MOST_FRAMING: Final = 64 * 1024
-"""How many bytes of a request may be something else than its body."""
-MOST_HEADERS: Final = 128
-"""How many headers a request may have, and how many trailers: the shortest takes twenty times its bytes."""
-MOST_PIPELINED: Final = 16
-"""How many requests may wait for the answer to one that was sent before them over the same connection."""
 ACCEPTED: Final = 1
 """How many connections to accept in one turn of the event loop.
 
@@ -130,8 +121,8 @@ class Connections:
         self._waiting.pop(connection, None)
 
 
-class BoundedConnection(HttpProtocol):
-    """An HTTP connection, dropped when its client keeps it waiting; it takes no head without end."""
+class BoundedConnection(H11Protocol):
+    """uvicorn's HTTP connection, dropped when its client keeps it waiting."""
 
     places: Connections
     """Given by `bounded_protocol`."""
@@ -142,7 +133,6 @@ class BoundedConnection(HttpProtocol):
         self._late: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._begun = False
-        self._framing = 0
         self.places.add(self)
         self._look()
 
@@ -151,33 +141,8 @@ class BoundedConnection(HttpProtocol):
         if not self._begun:
             self._begun = True
             self.places.begins(self)
-        self._framing += len(data)
         super().data_received(data)
-        if self._framing > MOST_FRAMING and not self.refuses:
-            self.send_400_response(f"A request may have {MOST_FRAMING} bytes beside its body.")
         self._look()
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if len(self.pipeline) == MOST_PIPELINED:
-            raise InvalidRequest
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header has arrived, or a trailer."""
-        if len(self.headers) == MOST_HEADERS:
-            raise InvalidRequest
-        super().on_header(name, value)
-
-    def on_body(self, body: bytes) -> None:
-        """Some of the body has arrived."""
-        self._framing -= len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The request is whole; what arrives from now on belongs to the next."""
-        self._framing = 0
-        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """An answer has gone out whole."""
@@ -233,12 +198,12 @@ class BoundedConnection(HttpProtocol):
             if self.places.waits(self) and self._late is None:
                 self._late = self.loop.call_later(STALLED_SECONDS, self.drop)
             return
-        cycle = self.answering
-        if cycle is not None and not cycle.more_body:
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
             self.places.answers(self)
-            if self.places.scarce and not cycle.response_started:
+            if self.places.scarce:
                 # As if the client had asked for it: uvicorn then says so in the answer, and closes.
-                cycle.keep_alive = False
+                cycle.scope["headers"] = [*cycle.scope["headers"], CLOSE_HEADER]
             if self._late is not None:
                 self._late.cancel()
                 self._late = None

@@ -65,10 +65,10 @@ async def over_stdio(server: Server[Any]) -> None:
 
 
 async def over_http(server: Server[Any]) -> None:
-    """Serve Streamable HTTP, as the SDK's own documentation does it, with what the SDK brings along."""
+    """Serve Streamable HTTP, as the SDK's own documentation does it."""
     import uvicorn
 
-    config = uvicorn.Config(server.streamable_http_app(), log_level="warning", loop="asyncio", http="h11")
+    config = uvicorn.Config(server.streamable_http_app(), log_level="warning")
     with socket.create_server(("127.0.0.1", 0)) as bound:
         print(f"the yardstick listens on http://127.0.0.1:{bound.getsockname()[1]}/mcp", file=sys.stderr, flush=True)
         await uvicorn.Server(config).serve(sockets=[bound])

@@ -120,10 +120,6 @@ async def serving(limits: HttpLimits) -> AsyncIterator[Running]:
         await changed()
         if scope["path"] in {"/stream", "/slow"}:
             await running.hold.wait()
-        if scope["path"] == "/until-gone":
-            running.ended += (await receive())["type"] == "http.disconnect"
-            await changed()
-            return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x" * (20_000_000 if scope["path"] == "/large" else 0)})
         running.ended += 1
@@ -447,10 +443,8 @@ async def test_large_bodies_together_are_bounded_and_small_ones_still_get_in(mon
         (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X: x\r\n"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"x"),
         (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X: x\r\n"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: x\r\n" * http_limits.MOST_HEADERS + b"\r\n", b"\r\n"),
     ],
-    ids=["nothing", "path", "header", "headers", "chunk extension", "trailers", "tiny chunks", "many headers"],
+    ids=["nothing", "path", "header", "headers", "chunk extension", "trailers"],
 )
 async def test_what_is_no_body_is_bounded_too(monkeypatch: pytest.MonkeyPatch, head: bytes, more: bytes) -> None:
     monkeypatch.setattr(http_limits, "REQUEST_SECONDS", 600)
@@ -472,22 +466,6 @@ async def test_a_body_may_come_in_chunks_of_the_usual_size() -> None:
         client.writer.write((b"400\r\n" + b"x" * 1024 + b"\r\n") * 4096 + b"0\r\n\r\n")
         assert await client.status() == 200
         assert [len(body) for body in running.bodies] == [http_guard.MOST_BYTES]
-
-
-async def test_some_requests_may_be_sent_before_the_first_is_answered_but_not_any_number() -> None:
-    async with serving(HttpLimits(8, 6, 2)) as running:
-        patient, flooding = await running.connect(), await running.connect()
-        request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
-        patient.writer.write(request * (http_limits.MOST_PIPELINED + 1))
-        for _ in range(http_limits.MOST_PIPELINED + 1):
-            assert await patient.status() == 200
-            assert await patient.head() == b"0\r\n\r\n"
-        flooding.writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" + request * (http_limits.MOST_PIPELINED + 1))
-        await running.until(lambda: running.begun == 18)
-        running.hold.set()
-        answered = await flooding.rest()
-        assert (answered.count(b"HTTP/1.1 200 OK"), answered.count(b"HTTP/1.1 400 ")) == (17, 1)
-        assert running.ended == running.begun == 34
 
 
 def test_the_limits_go_by_the_descriptors_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

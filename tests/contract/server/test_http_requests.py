@@ -1,4 +1,4 @@
-"""What is sent early, offered, or invalid, on real sockets: no answer is lost by it, none outlives its client."""
+"""What is sent early, offered, or invalid, on real sockets: no answer is lost by it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,6 @@ NEXT = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123"
 BROKEN = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy"
 MUCH = b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000
-
-
-@pytest.mark.parametrize("early", [b"", NEXT, HALF, b"\0\r\n\r\n", BROKEN, MUCH])
-async def test_who_is_answered_learns_that_the_client_leaves_whatever_was_sent_since(early: bytes) -> None:
-    async with serving(LIMITS) as running:
-        client = await running.connect()
-        client.writer.write(b"GET /until-gone HTTP/1.1\r\nHost: x\r\n\r\n")
-        await running.until(lambda: running.begun == 1)
-        client.writer.write(early)
-        await client.writer.drain()
-        client.writer.transport.abort()
-        await running.until(lambda: running.ended == 1)
-        await running.until(lambda: (running.guard._requests, len(running.connections)) == (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -63,18 +50,6 @@ async def test_half_a_request_costs_nobody_the_answer_to_the_one_before(monkeypa
         assert await client.status() == 200
 
 
-async def test_nothing_is_begun_once_the_server_ends() -> None:
-    async with serving(LIMITS) as running:
-        client = await running.connect()
-        client.writer.write(SLOW + NEXT)
-        await running.until(lambda: running.begun == 1)
-        for connection in list(running.connections._open):
-            connection.shutdown()
-        running.hold.set()
-        answered = await client.rest()
-        assert answered.count(b"HTTP/1.1 ") == answered.count(b"connection: close") == running.begun == 1
-
-
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
 BODIES = [
     b"Content-Length: 6\r\n\r\n{body}",
@@ -99,14 +74,6 @@ async def test_an_offer_of_another_protocol_is_passed_over(body: bytes, at_once:
 
 GET = b"GET / HTTP/1.1\r\n"
 HOST = b"Host: x\r\n"
-TARGETS = {
-    b"/": 200,
-    b"http://x/": 200,
-    b"http://X/page?a": 200,
-    b"http://y/": 400,
-    b"http://x@y/": 400,
-    b"http://x": 400,
-}
 HEADS = {
     GET + HOST: 200,
     GET: 400,
@@ -115,17 +82,9 @@ HEADS = {
     GET + b"Host: x \t\r\n": 200,
     b"GET / HTTP/1.0\r\n": 200,
     b"GET / HTTP/1.0\r\n" + HOST * 2: 400,
-    b"GET / HTTP/0.9\r\n" + HOST: 400,
-    b"GET / HTTP/2.0\r\n" + HOST: 400,
     b"GET /\r\n": 400,
-    b"CONNECT / HTTP/1.1\r\n" + HOST: 400,
-    b"CONNECT x:80 HTTP/1.1\r\n" + HOST: 400,
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n": 400,
     GET + HOST + b"Transfer-Encoding: gzip, chunked\r\n": 400,
-    GET + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n": 400,
-    GET + HOST + b"Content-Length: 0\r\nContent-Length: 0\r\n": 400,
-    GET + HOST + b"X: a\r\n b\r\n": 400,
-    **{b"GET " + target + b" HTTP/1.1\r\n" + HOST: status for target, status in TARGETS.items()},
+    GET + HOST + b"Content-Length: 0\r\nContent-Length: 1\r\n": 400,
 }
 
 
