@@ -74,16 +74,12 @@ def names_of(offer: Offer, tool: str) -> tuple[str, ...]:
     Also the name that a server's tool has, whoever buys. Where these begin with the name of a source, also without it:
     a pattern that names none means every one.
     """
-    names = _names(offer.key, offer.source_name, tool)
-    if not is_grammatical(offer.key) or (usual := usual_name(offer.key)) == tool:
-        return names
-    return (*names, *_tools(offer.source_name, usual))
+    return _all_names(offer.key, offer.source_name, tool)
 
 
 def stored_names(offer: Offer, tool: str) -> tuple[str, ...]:
     """The names that a row keeps, and behind them what was bought, whatever that is called later."""
-    identity = json.dumps([offer.source, offer.own_key], separators=(",", ":"))
-    return (*names_of(offer, tool), identity)
+    return (*names_of(offer, tool), _identity(offer.source, offer.own_key))
 
 
 @lru_cache(maxsize=8_192)
@@ -96,6 +92,19 @@ def fits(bound: str, stored: tuple[str, ...]) -> bool:
 def pattern_of(bound: str) -> str:
     """The operator's pattern, from what `Naming.bind` gave."""
     return bound.partition(_BOUND)[0]
+
+
+@lru_cache(maxsize=8_192)
+def _all_names(key: str, source_name: str, tool: str) -> tuple[str, ...]:
+    names = _names(key, source_name, tool)
+    if not is_grammatical(key) or (usual := usual_name(key)) == tool:
+        return names
+    return (*names, *_tools(source_name, usual))
+
+
+@lru_cache(maxsize=8_192)
+def _identity(source: str, own_key: str) -> str:
+    return json.dumps([source, own_key], separators=(",", ":"))
 
 
 @lru_cache(maxsize=8_192)
