@@ -180,17 +180,19 @@ class Http:
             ExchangeFailed: no whole answer arrived, or it is longer than `max_bytes`.
         """
         trail = _Trail(before_sending)
-        with anyio.move_on_after(timeout):
-            response = await self._send(method, url, headers, body, timeout, None, trail, address)
-            head = _lowered(response)
-            try:
-                whole = bytearray()
-                async for chunk in _chunks(response, head, max_bytes, trail, self._peer):
-                    whole += chunk
-            finally:
-                await _close(response, trail)
-            return HttpAnswer(response.status, head, bytes(whole))
-        raise trail.failed(f"no whole answer within {timeout:g} s")
+        try:
+            with anyio.fail_after(timeout):
+                response = await self._send(method, url, headers, body, timeout, None, trail, address)
+                head = _lowered(response)
+                try:
+                    whole = bytearray()
+                    async for chunk in _chunks(response, head, max_bytes, trail, self._peer):
+                        whole += chunk
+                finally:
+                    await _close(response, trail)
+        except TimeoutError as exc:
+            raise trail.failed(f"no whole answer within {timeout:g} s") from exc
+        return HttpAnswer(response.status, head, bytes(whole))
 
     @asynccontextmanager
     async def stream(

@@ -1,23 +1,15 @@
-"""What a ledger writes of a paid call: its request, durable before it leaves, and its answer after it.
+"""The least that a ledger writes of a paid call: its request, durable before it leaves, and its answer after it.
 
-`BareLedger` writes no more than that: no limit, no rule, no lock between processes, no digest. What its two writes cost
-is what nothing can go below that keeps its promise. Commits are shared as in `jecp_mcp.mandate.writer`: those of one
-turn of the loop are one transaction with whatever ended before, which the answer to the caller does not wait for.
-`WholeLedger` is the product's own, asked for the same two writes under one daily limit.
+No limit, no rule, no lock between processes, no digest: what these two writes cost is what nothing can go below that
+keeps its promise. Those of one turn of the loop are one transaction with whatever ended before, which the answer to the
+caller does not wait for; `jecp_mcp.mandate.writer` lets callers gather for a few turns.
 """
 
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import apsw
-from bench_ledger import METERS, reservation
-
-from jecp_mcp.domain.outcomes import Verdict
-from jecp_mcp.mandate.opening import open_ledger
-from jecp_mcp.mandate.records import Admitted, Conclusion
-from jecp_mcp.money import MicroUSDC
 
 _LINGER = 0.001
 
@@ -65,20 +57,3 @@ class BareLedger:
         for future in waiting:
             if not future.cancelled():
                 future.set_result(None)
-
-
-class WholeLedger:
-    """The product's ledger, and nothing else of the product."""
-
-    def __init__(self, path: str) -> None:
-        self._ledger = open_ledger(Path(path))
-
-    async def reserve(self, call_id: str, request: bytes) -> None:
-        """Write a request down, where a limit has room; durable when it returns."""
-        admission = await self._ledger.reserve(reservation(self._ledger, call_id, request, METERS[-1:]))
-        assert isinstance(admission, Admitted)
-
-    def conclude(self, call_id: str, answer: bytes) -> None:
-        """Have an answer written down soon."""
-        self._ledger.conclude(Conclusion(call_id, Verdict.CHARGED, MicroUSDC(4_000), reference=call_id, answer=answer))
-        self._ledger.note_delivery(call_id)

@@ -21,7 +21,8 @@ from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, Te
 
 if TYPE_CHECKING:
     import httpx2
-    from bare_ledger import BareLedger, WholeLedger
+    from bare_ledger import BareLedger
+    from whole_ledger import WholeLedger
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string", "description": "What to say."}}}
 
@@ -84,11 +85,15 @@ async def main(
         return
     import httpx2
 
-    ledger = None
-    if kept_in is not None:
-        from bare_ledger import BareLedger, WholeLedger
+    ledger: BareLedger | WholeLedger | None = None
+    if kept_in is not None and how == "whole":
+        from whole_ledger import WholeLedger
 
-        ledger = (WholeLedger if how == "whole" else BareLedger)(kept_in)
+        ledger = WholeLedger(kept_in)
+    elif kept_in is not None:
+        from bare_ledger import BareLedger
+
+        ledger = BareLedger(kept_in)
     async with httpx2.AsyncClient() as http:
         await serve(yardstick(tools, path, http, ledger))
 

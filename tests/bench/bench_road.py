@@ -49,13 +49,14 @@ DISK = "disk: 4 KiB written and synced"
 async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list[Tool]) -> None:
     """Measure the kinds of call in turn."""
     name, capability, action = text_counter(tools)
+    path = f"{capability}/{action}"
     buyer = Buyer(hub.url, hub.agent_id, hub.api_key)
     log = folder / "log"
     async with (
         opened(bridge(hub, folder / "state"), era, log) as ours,
         opened(bare(len(tools)), era, log) as echo,
-        opened(floor(hub, len(tools), f"{capability}/{action}", folder / f"floor-{era}.sqlite"), era, log) as least,
-        opened(floor(hub, len(tools), f"{capability}/{action}", folder / f"{era}.sqlite", "whole"), era, log) as whole,
+        opened(floor(hub, len(tools), path, folder / f"floor-{era}.sqlite"), era, log) as least,
+        opened(floor(hub, len(tools), path, folder / f"whole-{era}.sqlite", "whole"), era, log) as whole,
         httpx2.AsyncClient() as http,
     ):
 
@@ -66,7 +67,7 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
         async def said(number: int) -> None:
             await echo.call_tool("echo_1", {"text": f"{TEXT} {number}"})
 
-        def written(server: Client) -> Callable[[int], Awaitable[None]]:
+        def purchase_at(server: Client) -> Callable[[int], Awaitable[None]]:
             async def call(number: int) -> None:
                 result = await server.call_tool("echo_1", {"text": f"{TEXT} {number}"})
                 assert not result.is_error, result.content[0]
@@ -74,12 +75,19 @@ async def calls(hub: SandboxHub, folder: Path, era: str, count: int, tools: list
             return call
 
         async def posted(number: int) -> None:
-            bought = buyer.purchase(f"/{capability}/{action}", {"text": f"{TEXT} {number}"})
+            bought = buyer.purchase(f"/{path}", {"text": f"{TEXT} {number}"})
             answer = await http.post(bought.url, headers=bought.headers, content=bought.body)
             assert answer.status_code == 200, answer.text
 
         with disk(folder) as synced:
-            kinds = {OURS: paid, FLOOR: written(least), LEDGER: written(whole), ECHO: said, POST: posted, DISK: synced}
+            kinds = {
+                OURS: paid,
+                FLOOR: purchase_at(least),
+                LEDGER: purchase_at(whole),
+                ECHO: said,
+                POST: posted,
+                DISK: synced,
+            }
             samples = await in_turn(kinds, count)
     print(f"calls of {capability}:{action}, {era}")
     medians = show(samples)

@@ -17,7 +17,7 @@ PACKAGE = """
 def first(x):
     return x + 1
 
-def shown(x):
+def is_large(x):
     return x > 10
 
 def unreached(x):
@@ -30,13 +30,13 @@ def until(x):
 """
 TESTS = """
 import os
-from p import first, shown, until
+from p import first, is_large, until
 
 def test_first():
     assert first(1) == 2
 
-def test_shown():
-    assert shown(12) is True
+def test_is_large():
+    assert is_large(12) is True
 
 def test_until():
     until(3)
@@ -51,8 +51,8 @@ pythonpath = ["."]
 """
 
 
-def planted(
-    folder: Path, tests: str, functions: tuple[str, ...] = ("first", "shown")
+def run_worker(
+    folder: Path, tests: str, functions: tuple[str, ...] = ("first", "is_large")
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, set[str]]]:
     """How the worker ended, and what became of the faults of each function."""
     mutated = pytest.importorskip("mutmut.mutation.file_mutation").mutate_file_contents("p.py", PACKAGE)
@@ -81,11 +81,11 @@ def lines(folder: Path) -> list[list[str]]:
 def test_a_fault_is_noticed_by_a_test_that_fails_a_hang_by_its_time_and_one_that_no_test_reaches_by_none(
     tmp_path: Path,
 ) -> None:
-    run, found = planted(tmp_path, TESTS, ("first", "shown", "unreached", "until"))
+    run, found = run_worker(tmp_path, TESTS, ("first", "is_large", "unreached", "until"))
     assert run.returncode == 0, run.stdout + run.stderr
     assert found == {
         "first": {"noticed"},
-        "shown": {"survived"},
+        "is_large": {"survived"},
         "unreached": {"unreached"},
         "until": {"survived", "timeout"},
     }
@@ -93,7 +93,7 @@ def test_a_fault_is_noticed_by_a_test_that_fails_a_hang_by_its_time_and_one_that
 
 
 def test_a_test_that_fails_without_a_fault_ends_the_run(tmp_path: Path) -> None:
-    run, found = planted(tmp_path, f"{TESTS}\ndef test_broken():\n    assert first(1) == 3\n")
+    run, found = run_worker(tmp_path, f"{TESTS}\ndef test_broken():\n    assert first(1) == 3\n")
     assert run.returncode == 1
     assert "test_broken" in run.stdout + run.stderr
     assert found == {}
@@ -101,17 +101,17 @@ def test_a_test_that_fails_without_a_fault_ends_the_run(tmp_path: Path) -> None:
 
 def test_a_test_that_fails_whenever_any_fault_is_planted_is_named(tmp_path: Path) -> None:
     """So does a fixture that fails in a child for a reason of its own."""
-    hasty = '\ndef test_hasty():\n    shown(12)\n    assert os.environ["MUTANT_UNDER_TEST"] == "stats"\n'
-    run, found = planted(tmp_path, TESTS + hasty)
+    hasty = '\ndef test_hasty():\n    is_large(12)\n    assert os.environ["MUTANT_UNDER_TEST"] == "stats"\n'
+    run, found = run_worker(tmp_path, TESTS + hasty)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert found["shown"] == {"noticed"}
+    assert found["is_large"] == {"noticed"}
     assert json.loads((tmp_path / CONTROL).read_text()) == ["test_p.py::test_hasty"]
 
 
 def test_a_run_that_was_broken_off_asks_only_what_is_not_known(tmp_path: Path) -> None:
-    planted(tmp_path, TESTS)
+    run_worker(tmp_path, TESTS)
     whole, file = lines(tmp_path), tmp_path / RESULTS
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:2]))
-    planted(tmp_path, TESTS)
+    run_worker(tmp_path, TESTS)
     assert lines(tmp_path)[:2] == whole[:2]
     assert sorted(lines(tmp_path)) == sorted(whole)

@@ -44,8 +44,7 @@ class LedgerFile:
     """
 
     def __init__(self, path: Path, session: str, clock: Clock) -> None:
-        self._name = os.path.realpath(path)
-        self.path = Path(self._name)
+        self.path = Path(os.path.realpath(path))
         self.fault: LedgerError | None = None
         self.kept_bytes = 0
         self._session = session
@@ -240,7 +239,7 @@ class LedgerFile:
     def _check_identity(self) -> None:
         """Refuse to write to a file that is no longer the one at the path: nobody would find it again."""
         try:
-            found = os.stat(self._name)  # noqa: PTH116 - as a `Path`, three times the time, before each transaction
+            found = self.path.stat()
         except OSError as exc:
             raise LedgerUnavailable(f"the ledger {self.path} is gone ({exc.strerror})", "put it back") from exc
         if (found.st_dev, found.st_ino) != self._identity:

@@ -186,12 +186,12 @@ class Wallet:
         less = end.charge is not Charge.YES or end.amount != end.reserved
         reader, left = self._calls.reader(caller.principal), None
         try:
-            # What it does not come to is told all the same.
-            with anyio.move_on_after(_PATIENCE_SECONDS):
+            with anyio.fail_after(_PATIENCE_SECONDS):
                 end = await reader.with_copy_number(end, labelled=labelled)
                 readings = () if bought is None else await reader.windows(bought, wait=less)
                 left = min((_left(one) for one in readings), default=None)
-        except LedgerError:
+        except (LedgerError, TimeoutError):
+            # The answer is told all the same.
             pass
         return end, left
 
